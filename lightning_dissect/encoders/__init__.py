@@ -1,0 +1,1 @@
+"""Image-text encoders and the cache of their embeddings."""

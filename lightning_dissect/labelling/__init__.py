@@ -1,0 +1,1 @@
+"""From activations and a concept matrix to labels."""

@@ -1,0 +1,1 @@
+"""What the network is probed with: images by sample id, and concepts."""

@@ -1,0 +1,1 @@
+"""From records to rows, pictures and the data of the page."""

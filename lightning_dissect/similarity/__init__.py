@@ -1,0 +1,1 @@
+"""Similarity functions: what chooses labels."""

@@ -1,0 +1,163 @@
+"""The frozen records that travel between stages."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+NeuronStatus = Literal["labelled", "dead", "non_finite"]
+
+
+@dataclass(frozen=True)
+class ScoredConcept:
+    """A concept with the two numbers that speak for it.
+
+    Args:
+        concept: The concept as it stands in the vocabulary.
+        score: Value of the similarity that ranks labels; its range depends on the similarity.
+        quality: Pearson correlation of the neuron's activations with the concept's presence, in ``[-1, 1]``.
+
+    """
+
+    concept: str
+    score: float
+    quality: float
+
+
+@dataclass(frozen=True)
+class TopImage:
+    """One of the images that activate a neuron most.
+
+    Args:
+        sample_id: Id of the image in the probe.
+        activation: Pooled activation of the neuron on it.
+
+    """
+
+    sample_id: int
+    activation: float
+
+
+@dataclass(frozen=True)
+class NeuronLabel:
+    """What one dissection says of one neuron.
+
+    Args:
+        layer: Full module name of the layer.
+        unit: Channel or feature index within the layer, from 0.
+        status: ``"labelled"``; ``"dead"`` if the activation is the same on every image; ``"non_finite"`` if an
+            activation is NaN or infinite. Only a labelled neuron has candidates.
+        candidates: The best concepts, best first: the label, then the runner-ups.
+        top_images: The most activating images, most activating first; ties in the order of the sample ids.
+
+    """
+
+    layer: str
+    unit: int
+    status: NeuronStatus
+    candidates: tuple[ScoredConcept, ...] = ()
+    top_images: tuple[TopImage, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The concept given to the neuron, empty if there is none."""
+        return self.candidates[0].concept if self.candidates else ""
+
+    @property
+    def score(self) -> float:
+        """Value of the similarity for the label, NaN if there is none."""
+        return self.candidates[0].score if self.candidates else float("nan")
+
+    @property
+    def quality(self) -> float:
+        """Correlation of the neuron with its label's presence, NaN if there is no label."""
+        return self.candidates[0].quality if self.candidates else float("nan")
+
+    @property
+    def runner_ups(self) -> tuple[ScoredConcept, ...]:
+        """The candidates after the label."""
+        return self.candidates[1:]
+
+
+@dataclass(frozen=True)
+class LayerDissection:
+    """All neurons of one layer.
+
+    Args:
+        layer: Full module name of the layer.
+        neurons: One record per unit, in the order of the units.
+
+    """
+
+    layer: str
+    neurons: tuple[NeuronLabel, ...]
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The layer in numbers: ``neurons``, ``labelled``, ``dead``, ``non_finite``, ``distinct_labels``, ``quality``.
+
+        ``quality`` is the mean over labelled neurons, NaN if there is none; the others are counts.
+        """
+        return summarise(self.neurons)
+
+
+@dataclass(frozen=True)
+class DissectionReport:
+    """One dissection of a model at one validation.
+
+    Args:
+        epoch: Epoch of the training, from 0.
+        step: Optimiser steps taken so far.
+        cycle: Number of dissections before this one in the same run.
+        layers: One record per layer, in the order in which the layers were asked for.
+        num_images: Images of the probe that were used.
+        settings: What the numbers depend on: similarity, encoder, vocabulary and so on, as plain text.
+        images: Pictures of the images that the report shows, by sample id, each ``(height, width, 3)`` uint8.
+        dirpath: Folder for what writers put on disk, ``None`` if nothing may be written.
+        logger_step: Step under which the loggers get this report; ``None`` means ``step``.
+
+    """
+
+    epoch: int
+    step: int
+    cycle: int
+    layers: tuple[LayerDissection, ...]
+    num_images: int
+    settings: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[int, np.ndarray[Any, np.dtype[np.uint8]]] = field(default_factory=dict)
+    dirpath: Path | None = None
+    logger_step: int | None = None
+
+    @property
+    def neurons(self) -> tuple[NeuronLabel, ...]:
+        """The neurons of all layers."""
+        return tuple(neuron for layer in self.layers for neuron in layer.neurons)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The whole dissection in numbers, with the keys of `LayerDissection.metrics`."""
+        return summarise(self.neurons)
+
+
+def summarise(neurons: tuple[NeuronLabel, ...]) -> dict[str, float]:
+    """Count neurons by status and average the quality of the labelled ones.
+
+    Args:
+        neurons: Any neurons.
+
+    Returns:
+        ``neurons``, ``labelled``, ``dead``, ``non_finite``, ``distinct_labels`` and ``quality``.
+
+    """
+    labelled = [neuron for neuron in neurons if neuron.status == "labelled"]
+    qualities = [neuron.quality for neuron in labelled if np.isfinite(neuron.quality)]
+    return {
+        "neurons": float(len(neurons)),
+        "labelled": float(len(labelled)),
+        "dead": float(sum(neuron.status == "dead" for neuron in neurons)),
+        "non_finite": float(sum(neuron.status == "non_finite" for neuron in neurons)),
+        "distinct_labels": float(len({neuron.label for neuron in labelled})),
+        "quality": float(np.mean(qualities)) if qualities else float("nan"),
+    }

@@ -1,0 +1,25 @@
+"""Writers: what takes a report to an output."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from lightning_dissect.registry import Registry
+from lightning_dissect.types import DissectionReport
+
+
+@runtime_checkable
+class ReportWriter(Protocol):
+    """Takes a report to one kind of output."""
+
+    def write(self, report: DissectionReport, loggers: Sequence[Any]) -> None:
+        """Write a report.
+
+        Args:
+            report: The dissection to write.
+            loggers: The loggers of the run; a writer uses those that it knows, by what they can do.
+
+        """
+        ...
+
+
+WRITERS: Registry[ReportWriter] = Registry("writer")

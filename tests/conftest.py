@@ -1,0 +1,1 @@
+"""Small models and images that the tests share."""
