@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+Picture = np.ndarray[Any, np.dtype[np.uint8]]
 NeuronStatus = Literal["labelled", "dead", "non_finite"]
 
 
@@ -117,6 +118,7 @@ class DissectionReport:
         images: Pictures of the images that the report shows, by sample id, each ``(height, width, 3)`` uint8.
         dirpath: Folder for what writers put on disk, ``None`` if nothing may be written.
         logger_step: Step under which the loggers get this report; ``None`` means ``step``.
+        name: What tells this dissection from others of the same run; keys in loggers begin with it.
 
     """
 
@@ -126,9 +128,10 @@ class DissectionReport:
     layers: tuple[LayerDissection, ...]
     num_images: int
     settings: Mapping[str, str] = field(default_factory=dict)
-    images: Mapping[int, np.ndarray[Any, np.dtype[np.uint8]]] = field(default_factory=dict)
+    images: Mapping[int, Picture] = field(default_factory=dict)
     dirpath: Path | None = None
     logger_step: int | None = None
+    name: str = "dissection"
 
     @property
     def neurons(self) -> tuple[NeuronLabel, ...]:
