@@ -1,0 +1,62 @@
+"""Which concept is a kind of which, from the files of a WordNet database."""
+
+from pathlib import Path
+
+_HYPERNYMS = {"@", "@i"}
+
+
+def read_hypernyms(folder: str | Path) -> dict[str, tuple[str, ...]]:
+    """Return the ever more general nouns above each noun of WordNet in its most frequent sense, nearest first.
+
+    Nouns are words or phrases in lower case with spaces. Of several nouns directly above one the first is taken. The
+    way up runs through the synsets, not through the words, so that it stays with one sense; a synset goes by its first
+    word.
+
+    Args:
+        folder: Folder with ``data.noun`` and ``index.noun`` in the format of WordNet 3, such as ``/usr/share/wordnet``
+            of the Debian package ``wordnet-base``.
+
+    Raises:
+        FileNotFoundError:
+            If ``folder`` lacks one of the two files.
+
+    Example:
+        >>> read_hypernyms("/usr/share/wordnet")["tabby"][:3]  # doctest: +SKIP
+        ('domestic cat', 'cat', 'feline')
+
+    References:
+        The format is described in WordNet's manual pages wndb(5WN) and wninput(5WN).
+
+    """
+    files = [Path(folder) / name for name in ("data.noun", "index.noun")]
+    missing = [str(file) for file in files if not file.is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f"Expected `folder` to be a WordNet database but there is no {' and no '.join(missing)}."
+        )
+    data, index = files
+    words: dict[str, str] = {}
+    hypernyms: dict[str, str] = {}
+    for line in _records(data):
+        entry = line.partition("|")[0].split()
+        words[entry[0]] = _word(entry[4])
+        first_pointer = 5 + 2 * int(entry[3], 16)
+        pointers = zip(entry[first_pointer::4], entry[first_pointer + 1 :: 4], strict=False)
+        hypernyms.update((entry[0], target) for symbol, target in reversed(list(pointers)) if symbol in _HYPERNYMS)
+    ancestors: dict[str, tuple[str, ...]] = {}
+    for line in _records(index):
+        entry = line.split()
+        chain = [entry[6 + int(entry[3])]]
+        while (above := hypernyms.get(chain[-1])) and above not in chain:
+            chain.append(above)
+        ancestors[_word(entry[0])] = tuple(words[synset] for synset in chain[1:])
+    return ancestors
+
+
+def _records(file: Path) -> list[str]:
+    """Return the lines after the licence, which is indented."""
+    return [line for line in file.read_text(encoding="utf-8").splitlines() if line and not line.startswith(" ")]
+
+
+def _word(lemma: str) -> str:
+    return lemma.replace("_", " ").lower()
