@@ -1,1 +1,18 @@
 """From records to rows, pictures and the data of the page."""
+
+from lightning_dissect.report.montage import jpeg_bytes, layer_montage, montage, neuron_montage
+from lightning_dissect.report.page import render_page
+from lightning_dissect.report.rows import key_name, key_names, layer_rows, metric_values, neuron_rows
+
+__all__ = [
+    "jpeg_bytes",
+    "key_name",
+    "key_names",
+    "layer_montage",
+    "layer_rows",
+    "metric_values",
+    "montage",
+    "neuron_montage",
+    "neuron_rows",
+    "render_page",
+]

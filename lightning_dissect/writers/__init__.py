@@ -1,1 +1,37 @@
-"""Where a report goes."""
+"""Where a report goes: files first, then the loggers of the run."""
+
+from lightning_dissect.writers.base import WRITERS, ReportWriter
+from lightning_dissect.writers.csv import CSVWriter
+from lightning_dissect.writers.html import HTMLWriter
+from lightning_dissect.writers.json import JSONWriter, read_report, report_path
+from lightning_dissect.writers.run_folder import run_folder, unused_folder
+from lightning_dissect.writers.tensorboard import TensorBoardWriter
+from lightning_dissect.writers.wandb import WandbWriter
+
+__all__ = [
+    "WRITERS",
+    "CSVWriter",
+    "HTMLWriter",
+    "JSONWriter",
+    "ReportWriter",
+    "TensorBoardWriter",
+    "WandbWriter",
+    "default_writers",
+    "read_report",
+    "report_path",
+    "run_folder",
+    "unused_folder",
+]
+
+
+def default_writers() -> tuple[ReportWriter, ...]:
+    """Return the writers of a run that names none: JSON, HTML and CSV on disk, then W&B and TensorBoard.
+
+    Those for loggers do nothing where there is no such logger.
+
+    Example:
+        >>> [type(writer).__name__ for writer in default_writers()]
+        ['JSONWriter', 'HTMLWriter', 'CSVWriter', 'WandbWriter', 'TensorBoardWriter']
+
+    """
+    return JSONWriter(), HTMLWriter(), CSVWriter(), WandbWriter(), TensorBoardWriter()

@@ -1,0 +1,187 @@
+"""The self-contained HTML page of a dissection."""
+
+import base64
+import hashlib
+import math
+from collections import Counter
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+
+from lightning_dissect.report.thumbnails import thumbnails
+from lightning_dissect.types import DissectionReport, LayerDissection, NeuronLabel, NeuronStatus
+
+STATUSES: tuple[NeuronStatus, ...] = ("labelled", "dead", "non_finite")
+BINS = 28
+FREQUENT_LABELS = 8
+
+
+@dataclass(frozen=True)
+class LayerOverview:
+    """What the page says of one layer before its neurons.
+
+    Args:
+        layer: Full module name of the layer.
+        metrics: The numbers of `LayerDissection.metrics`.
+        histogram: Height of each bar of the distribution of quality, the highest of the layer is 1.
+        mean_position: Where the mean quality stands on the axis of the histogram, in ``[0, 1]``; NaN if there is none.
+        frequent: The most frequent labels with the number of neurons that have them, most frequent first.
+
+    """
+
+    layer: str
+    metrics: dict[str, float]
+    histogram: tuple[float, ...]
+    mean_position: float
+    frequent: tuple[tuple[str, int], ...]
+
+
+def render_page(report: DissectionReport, image_budget: int = 8_000_000) -> str:
+    """Return the page: one HTML document that needs no network and shows every label as text.
+
+    The page's own policy (Content-Security-Policy) admits one script, named by its hash, and no request at all. The
+    table of neurons is built by the reader's browser, so many rows at a time as are looked at.
+
+    Args:
+        report: The dissection.
+        image_budget: Most characters that images may take, see `thumbnails`.
+
+    Example:
+        >>> page = render_page(DissectionReport(epoch=2, step=90, cycle=2, layers=(), num_images=10))
+        >>> page.startswith("<!doctype html>"), "<title>Neurons · epoch 2" in page
+        (True, True)
+
+    """
+    script = _asset("page.js")
+    images = thumbnails(report, image_budget)
+    wanted = {top.sample_id for neuron in report.neurons for top in neuron.top_images}
+    low, high = _quality_axis(report.neurons)
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            report=report,
+            totals=report.metrics,
+            overviews=[layer_overview(layer, low, high) for layer in report.layers],
+            low=low,
+            high=high,
+            data=page_data(report, images),
+            missing_images=len(wanted) - len(images),
+            style=Markup(_asset("page.css")),  # noqa: S704 - a file of this package
+            script=Markup(script),  # noqa: S704 - a file of this package
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
+        )
+    )
+
+
+def page_data(report: DissectionReport, images: dict[int, str]) -> dict[str, Any]:
+    """Return what the page's script builds the table from, as plain values that JSON can hold.
+
+    Args:
+        report: The dissection.
+        images: Base64 of JPEG by sample id.
+
+    Returns:
+        ``layers``, ``statuses`` and ``concepts`` as lists of texts, ``images``, and one list per neuron: index of the
+        layer, unit, index of the status, ``[index of the concept, score, quality]`` per candidate and ``[sample id,
+        activation]`` per top image. A number that is not finite is ``None``.
+
+    """
+    concepts: dict[str, int] = {}
+    neurons = [
+        [
+            index,
+            neuron.unit,
+            STATUSES.index(neuron.status),
+            [
+                [concepts.setdefault(item.concept, len(concepts)), _number(item.score), _number(item.quality)]
+                for item in neuron.candidates
+            ],
+            [[top.sample_id, _number(top.activation)] for top in neuron.top_images],
+        ]
+        for index, layer in enumerate(report.layers)
+        for neuron in layer.neurons
+    ]
+    return {
+        "layers": [layer.layer for layer in report.layers],
+        "statuses": [status.replace("_", "-") for status in STATUSES],
+        "concepts": list(concepts),
+        "images": {str(sample_id): text for sample_id, text in images.items()},
+        "neurons": neurons,
+    }
+
+
+def layer_overview(layer: LayerDissection, low: float, high: float) -> LayerOverview:
+    """Summarise a layer for the page.
+
+    Args:
+        layer: The layer.
+        low: Lower end of the axis of quality.
+        high: Upper end of it.
+
+    """
+    qualities = _qualities(layer.neurons)
+    counts = np.histogram(qualities, bins=BINS, range=(low, high))[0]
+    metrics = layer.metrics
+    labels = Counter(neuron.label for neuron in layer.neurons if neuron.status == "labelled")
+    return LayerOverview(
+        layer=layer.layer,
+        metrics=metrics,
+        histogram=tuple(float(count) / max(1, int(counts.max())) for count in counts),
+        mean_position=(metrics["quality"] - low) / (high - low),
+        frequent=tuple(labels.most_common(FREQUENT_LABELS)),
+    )
+
+
+def _qualities(neurons: tuple[NeuronLabel, ...]) -> list[float]:
+    return [neuron.quality for neuron in neurons if math.isfinite(neuron.quality)]
+
+
+def _quality_axis(neurons: tuple[NeuronLabel, ...]) -> tuple[float, float]:
+    qualities = _qualities(neurons) or [0.0, 1.0]
+    low = math.floor(min(0.0, *qualities) * 10) / 10
+    return low, max(math.ceil(max(qualities) * 10) / 10, low + 0.1)
+
+
+def _number(value: float) -> float | None:
+    """Round to six significant digits; what JSON cannot hold becomes ``None``."""
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def _decimal(value: float, digits: int = 3) -> str:
+    return f"{value:.{digits}f}" if math.isfinite(value) else "\N{EN DASH}"
+
+
+def _percent(part: float, whole: float) -> str:
+    return f"{100 * part / whole:.1f}%" if whole else "0%"
+
+
+def _breakable(name: str) -> Markup:
+    """Let a module's name break after its dots."""
+    return Markup(".<wbr>").join(name.split("."))
+
+
+def _whole(value: float) -> str:
+    return f"{int(value):,}"
+
+
+def _asset(name: str) -> str:
+    return files("lightning_dissect.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("lightning_dissect", "report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"breakable": _breakable, "decimal": _decimal, "whole": _whole}
+    environment.globals["percent"] = _percent
+    environment.tests["finite"] = math.isfinite
+    return environment

@@ -1,0 +1,107 @@
+"""Spreadsheets of the neurons, of the layers over time, and labels in the form of CLIP-Dissect."""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightning_dissect.report.rows import LAYER_COLUMNS, NEURON_COLUMNS, layer_rows, neuron_rows
+from lightning_dissect.types import DissectionReport
+from lightning_dissect.writers.base import WRITERS
+from lightning_dissect.writers.files import write_whole
+
+DESCRIPTION_COLUMNS = ("layer", "unit", "description", "similarity")
+
+
+@WRITERS.register("csv")
+@dataclass(frozen=True)
+class CSVWriter:
+    r"""Writes ``neurons.csv``, ``layers.csv`` and ``descriptions.csv``.
+
+    * ``neurons.csv`` holds all neurons of the newest dissection. It is meant for people: a text that a spreadsheet
+      would run as a formula (it begins with ``= + - @``, a tab or a carriage return) gets an apostrophe in front.
+    * ``layers.csv`` holds one row per layer and cycle of the run. A resumed run replaces the rows of the cycles after
+      the one it was resumed from, so that no cycle is there twice.
+    * ``descriptions.csv`` holds the labels of the newest dissection with the columns of CLIP-Dissect's own output,
+      letter for letter, for programs that read it. Neurons without a label have no row.
+
+    A number that is NaN is an empty cell. Lines end with ``\r\n`` (RFC 4180), the encoding is UTF-8.
+
+    Example:
+        >>> import tempfile
+        >>> from lightning_dissect.types import LayerDissection, NeuronLabel, ScoredConcept
+        >>> neuron = NeuronLabel("fc", 0, "labelled", (ScoredConcept("cat, tabby", 0.5, 0.25),))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     CSVWriter().write(
+        ...         DissectionReport(0, 0, 0, (LayerDissection("fc", (neuron,)),), 9, dirpath=Path(folder)), []
+        ...     )
+        ...     Path(folder, "descriptions.csv").read_text().splitlines()
+        ['layer,unit,description,similarity', 'fc,0,"cat, tabby",0.5']
+
+    References:
+        Oikarinen and Weng, CLIP-Dissect, ICLR 2023. https://arxiv.org/abs/2204.10965
+
+    """
+
+    def write(self, report: DissectionReport, loggers: Sequence[Any]) -> None:  # noqa: ARG002
+        """Write a report, see `ReportWriter`; nothing is written if the report has no ``dirpath``.
+
+        Raises:
+            ValueError:
+                If there is a ``layers.csv`` of another kind.
+
+        """
+        if report.dirpath is None:
+            return
+        rows = neuron_rows(report)
+        guarded = ({name: _inert(value) for name, value in row.items()} for row in rows)
+        history = [*_earlier_rows(report.dirpath / "layers.csv", report.cycle), *layer_rows(report)]
+        tables = {
+            "neurons.csv": _table(NEURON_COLUMNS, guarded),
+            "layers.csv": _table(LAYER_COLUMNS, history),
+            "descriptions.csv": _table(DESCRIPTION_COLUMNS, _descriptions(rows)),
+        }
+        for name, text in tables.items():
+            write_whole(report.dirpath / name, text)
+
+
+def _descriptions(rows: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
+    for row in rows:
+        if row["status"] == "labelled":
+            yield {
+                "layer": row["layer"],
+                "unit": row["unit"],
+                "description": row["label"],
+                "similarity": row["score"],
+            }
+
+
+def _earlier_rows(path: Path, cycle: int) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        if "cycle" not in (reader.fieldnames or ()):
+            raise ValueError(
+                f"Expected {str(path)!r} to have a column 'cycle' but got {reader.fieldnames}; move the file away."
+            )
+        return [row for row in reader if int(row["cycle"]) < cycle]
+
+
+def _table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, columns, restval="", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    return buffer.getvalue()
+
+
+def _cell(value: object) -> object:
+    return "" if isinstance(value, float) and math.isnan(value) else value
+
+
+def _inert(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

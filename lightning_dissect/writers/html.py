@@ -1,0 +1,44 @@
+"""The report as one self-contained HTML page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lightning_dissect.checks import check_positive
+from lightning_dissect.report.page import render_page
+from lightning_dissect.types import DissectionReport
+from lightning_dissect.writers.base import WRITERS
+from lightning_dissect.writers.files import write_whole
+
+
+@WRITERS.register("html")
+@dataclass(frozen=True)
+class HTMLWriter:
+    """Writes ``report.html``: the newest dissection, to be opened from disk without a network.
+
+    Args:
+        image_budget: Most characters that the pictures inside the page may take.
+
+    Raises:
+        ValueError:
+            If ``image_budget`` is not positive.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     HTMLWriter().write(DissectionReport(0, 0, 0, (), 9, dirpath=Path(folder)), [])
+        ...     Path(folder, "report.html").exists()
+        True
+
+    """
+
+    image_budget: int = 8_000_000
+
+    def __post_init__(self) -> None:
+        check_positive("image_budget", self.image_budget)
+
+    def write(self, report: DissectionReport, loggers: Sequence[Any]) -> None:  # noqa: ARG002
+        """Write a report, see `ReportWriter`; nothing is written if the report has no ``dirpath``."""
+        if report.dirpath is not None:
+            write_whole(report.dirpath / "report.html", render_page(report, self.image_budget))

@@ -1,0 +1,154 @@
+"""The complete report as JSON: one file per dissection, and back."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightning_dissect.types import DissectionReport, LayerDissection, NeuronLabel, ScoredConcept, TopImage
+from lightning_dissect.writers.base import WRITERS
+from lightning_dissect.writers.files import write_whole
+
+SCHEMA = 1
+"""Version of the form of the file; it grows when a reader of the old form would misread a new file."""
+
+
+@WRITERS.register("json")
+@dataclass(frozen=True)
+class JSONWriter:
+    """Writes ``reports/cycle-0003.json``: everything in the report but the pictures, for programs.
+
+    The file is valid JSON: NaN is ``null``, infinite numbers are the texts ``"Infinity"`` and ``"-Infinity"``. A run
+    that is resumed overwrites the files of the cycles that it repeats.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     report = DissectionReport(epoch=1, step=9, cycle=3, layers=(), num_images=5, dirpath=Path(folder))
+        ...     JSONWriter().write(report, [])
+        ...     read_report(report_path(Path(folder), cycle=3)) == report
+        True
+
+    """
+
+    def write(self, report: DissectionReport, loggers: Sequence[Any]) -> None:  # noqa: ARG002
+        """Write a report, see `ReportWriter`; nothing is written if the report has no ``dirpath``."""
+        if report.dirpath is None:
+            return
+        text = json.dumps(_report_record(report), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        write_whole(report_path(report.dirpath, report.cycle), text + "\n")
+
+
+def report_path(dirpath: Path, cycle: int) -> Path:
+    """Return where the report of a cycle lies.
+
+    Args:
+        dirpath: Folder of the reports' run.
+        cycle: Number of the dissection within the run, from 0.
+
+    Example:
+        >>> report_path(Path("run"), 3).as_posix()
+        'run/reports/cycle-0003.json'
+
+    """
+    return dirpath / "reports" / f"cycle-{cycle:04d}.json"
+
+
+def read_report(path: Path | str) -> DissectionReport:
+    """Read what `JSONWriter` wrote.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The report as it was written but without ``images``; ``dirpath`` is the folder in which the file lies now.
+
+    Raises:
+        ValueError:
+            If the file holds no report or one of another schema.
+
+    """
+    path = Path(path)
+    record = json.loads(path.read_text(encoding="utf-8"))
+    schema = record.get("schema") if isinstance(record, dict) else None
+    if schema != SCHEMA:
+        raise ValueError(f"Expected `path` to be a report of schema {SCHEMA} but got schema {schema} in {str(path)!r}.")
+    return DissectionReport(
+        epoch=record["epoch"],
+        step=record["step"],
+        cycle=record["cycle"],
+        layers=tuple(_layer(item) for item in record["layers"]),
+        num_images=record["num_images"],
+        settings=record["settings"],
+        dirpath=path.parent.parent,
+        logger_step=record["logger_step"],
+        name=record["name"],
+    )
+
+
+def _report_record(report: DissectionReport) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "name": report.name,
+        "epoch": report.epoch,
+        "step": report.step,
+        "cycle": report.cycle,
+        "logger_step": report.logger_step,
+        "num_images": report.num_images,
+        "settings": dict(report.settings),
+        "metrics": {name: _value(value) for name, value in report.metrics.items()},
+        "layers": [
+            {
+                "layer": layer.layer,
+                "metrics": {name: _value(value) for name, value in layer.metrics.items()},
+                "neurons": [_neuron_record(neuron) for neuron in layer.neurons],
+            }
+            for layer in report.layers
+        ],
+    }
+
+
+def _neuron_record(neuron: NeuronLabel) -> dict[str, Any]:
+    return {
+        "unit": neuron.unit,
+        "status": neuron.status,
+        "candidates": [
+            {"concept": item.concept, "score": _value(item.score), "quality": _value(item.quality)}
+            for item in neuron.candidates
+        ],
+        "top_images": [
+            {"sample_id": item.sample_id, "activation": _value(item.activation)} for item in neuron.top_images
+        ],
+    }
+
+
+def _layer(record: dict[str, Any]) -> LayerDissection:
+    neurons = (
+        NeuronLabel(
+            layer=record["layer"],
+            unit=item["unit"],
+            status=item["status"],
+            candidates=tuple(
+                ScoredConcept(entry["concept"], _number(entry["score"]), _number(entry["quality"]))
+                for entry in item["candidates"]
+            ),
+            top_images=tuple(
+                TopImage(entry["sample_id"], _number(entry["activation"])) for entry in item["top_images"]
+            ),
+        )
+        for item in record["neurons"]
+    )
+    return LayerDissection(record["layer"], tuple(neurons))
+
+
+def _value(number: float) -> float | str | None:
+    number = float(number)
+    if math.isnan(number):
+        return None
+    return number if math.isfinite(number) else ("Infinity" if number > 0 else "-Infinity")
+
+
+def _number(value: float | str | None) -> float:
+    return math.nan if value is None else float(value)

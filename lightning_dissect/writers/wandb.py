@@ -1,0 +1,134 @@
+"""The report in Weights & Biases: a table, pictures per layer and the page."""
+
+import io
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lightning_dissect.checks import check_positive
+from lightning_dissect.report.montage import neuron_montage, tiles
+from lightning_dissect.report.page import render_page
+from lightning_dissect.report.rows import NEURON_COLUMNS, key_names, neuron_rows
+from lightning_dissect.report.selection import best_and_worst, evenly_spread
+from lightning_dissect.types import DissectionReport, NeuronLabel, Picture
+from lightning_dissect.writers.base import WRITERS
+from lightning_dissect.writers.loggers import loggers_called
+
+MAX_ROWS = 10_000
+"""Rows of a table that W&B shows."""
+
+MAX_IMAGES = 108
+"""Images that W&B keeps per key and call."""
+
+_log = logging.getLogger(__name__)
+
+
+@WRITERS.register("wandb")
+@dataclass(frozen=True)
+class WandbWriter:
+    """Logs a report to every ``WandbLogger`` in one call, so that all of it stands at one step.
+
+    ``<name>`` is the name of the report:
+
+    * ``<name>/neurons``: a table with one row per neuron: layer, unit, label, score, quality, runner_ups, status,
+      epoch, step and a montage of its top images as JPEG.
+    * ``<name>/<layer>/top_images``: montages of the best and the worst neurons, captioned.
+    * ``<name>/report``: the HTML page.
+    * ``trainer/global_step``: the step at which Lightning's own scalars of the same validation stand.
+
+    W&B's limits hold: above 10,000 neurons the table has rows at even distances in the order of quality, and so has the
+    column of montages above ``max_montages``; a line in the log says so. The pictures of a table lie in W&B's staging
+    folder (``WANDB_DATA_DIR``) until they are uploaded; those of the layers and the page lie inside the run's folder.
+
+    Args:
+        max_montages: Most rows of the table that have a montage.
+        images_per_layer: Most montages per layer outside the table, at most 108.
+        tile_size: Side of one image in a montage, in pixels.
+        html: Whether the page is logged too.
+
+    Raises:
+        ValueError:
+            If a number is not positive or ``images_per_layer`` is above what W&B keeps.
+
+    Example:
+        >>> class Run:
+        ...     def log(self, payload):
+        ...         print(sorted(payload))
+        >>> class WandbLogger:
+        ...     experiment = Run()
+        >>> report = DissectionReport(epoch=0, step=9, cycle=0, layers=(), num_images=9, logger_step=8)
+        >>> WandbWriter().write(report, [WandbLogger()])
+        ['dissection/neurons', 'dissection/report', 'trainer/global_step']
+
+    """
+
+    max_montages: int = 1_000
+    images_per_layer: int = 24
+    tile_size: int = 96
+    html: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("max_montages", "images_per_layer", "tile_size"):
+            check_positive(name, getattr(self, name))
+        if self.images_per_layer > MAX_IMAGES:
+            raise ValueError(f"Expected `images_per_layer` to be at most {MAX_IMAGES} but got {self.images_per_layer}.")
+
+    def write(self, report: DissectionReport, loggers: Sequence[Any]) -> None:
+        """Write a report, see `ReportWriter`."""
+        for logger in loggers_called(loggers, "WandbLogger"):
+            logger.experiment.log(self._payload(report))
+
+    def _payload(self, report: DissectionReport) -> dict[str, Any]:
+        import wandb
+
+        keys = key_names(layer.layer for layer in report.layers)
+        pictures = tiles(report.images, self.tile_size)
+        payload: dict[str, Any] = {f"{report.name}/neurons": self._table(report, pictures)}
+        for layer in report.layers:
+            shown = best_and_worst(layer.neurons, self.images_per_layer)
+            if shown:
+                payload[f"{report.name}/{keys[layer.layer]}/top_images"] = [
+                    self._image(neuron, pictures, _caption(report, neuron)) for neuron in shown
+                ]
+        if self.html:
+            payload[f"{report.name}/report"] = wandb.Html(io.StringIO(render_page(report)), inject=False)
+        payload["trainer/global_step"] = report.step if report.logger_step is None else report.logger_step
+        return payload
+
+    def _table(self, report: DissectionReport, pictures: Mapping[int, Picture]) -> object:
+        import wandb
+
+        kept = set(map(_place, evenly_spread(report.neurons, MAX_ROWS)))
+        neurons = [neuron for neuron in report.neurons if _place(neuron) in kept]
+        pictured = [neuron for neuron in neurons if neuron.top_images]
+        shown = set(map(_place, evenly_spread(pictured, self.max_montages)))
+        if len(neurons) < len(report.neurons) or len(shown) < len(pictured):
+            _log.info(
+                "The W&B table has %d of %d neurons, %d of them with a montage, evenly spread over quality.",
+                len(neurons),
+                len(report.neurons),
+                len(shown),
+            )
+        rows = [
+            [*row.values(), self._image(neuron, pictures) if _place(neuron) in shown else None]
+            for row, neuron in zip(neuron_rows(report, neurons), neurons, strict=True)
+        ]
+        kinds = [str, int, str, float, float, str, str, int, int, wandb.Image]
+        return wandb.Table(columns=[*NEURON_COLUMNS, "montage"], data=rows, dtype=kinds)
+
+    def _image(self, neuron: NeuronLabel, pictures: Mapping[int, Picture], caption: str | None = None) -> object:
+        import wandb
+
+        return wandb.Image(neuron_montage(neuron, pictures, self.tile_size), caption=caption, file_type="jpg")
+
+
+def _place(neuron: NeuronLabel) -> tuple[str, int]:
+    return neuron.layer, neuron.unit
+
+
+def _caption(report: DissectionReport, neuron: NeuronLabel) -> str:
+    return (
+        f"{neuron.label} | score {neuron.score:.3f} | quality {neuron.quality:.3f} | unit {neuron.unit} "
+        f"| epoch {report.epoch} | step {report.step}"
+    )

@@ -1,0 +1,51 @@
+"""A small report with every kind of neuron, hostile labels and pictures that tests can tell apart."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lightning_dissect.types import DissectionReport, LayerDissection, NeuronLabel, ScoredConcept, TopImage
+
+HOSTILE = (
+    "</script><img src=x onerror=\"document.title='pwned'\">",
+    'say "cheese", please',
+    "two\nlines\r\nand\ttab",
+    "=HYPERLINK(1)",
+    "x" * 500,
+    "Müller 猫 🐈 | *bold* _it_",
+)
+
+
+def picture(sample_id: int, height: int = 40, width: int = 60) -> np.ndarray:
+    """A plain colour of its own for every sample id."""
+    colour = np.array([40 * sample_id % 256, 90 * sample_id % 256, 255 - 30 * sample_id % 256], dtype=np.uint8)
+    return np.broadcast_to(colour, (height, width, 3)).copy()
+
+
+def labelled(layer: str, unit: int, label: str, quality: float) -> NeuronLabel:
+    candidates = (ScoredConcept(label, 2 * quality, quality), ScoredConcept(f"not {label}", quality, quality / 2))
+    return NeuronLabel(layer, unit, "labelled", candidates, (TopImage(unit, 3.0), TopImage(unit + 1, 1.5)))
+
+
+def small_report(dirpath: Path | None = None, **changes: Any) -> DissectionReport:
+    """Two layers: one of hostile labels, one with a dead neuron, a broken one and a missing picture (id 7)."""
+    hostile = [labelled("body.conv", unit, label, 0.1 * (unit + 1)) for unit, label in enumerate(HOSTILE)]
+    head = [
+        NeuronLabel("head", 0, "dead"),
+        NeuronLabel("head", 1, "non_finite"),
+        labelled("head", 2, "zebra", -0.25),
+        labelled("head", 6, "apple", 0.75),
+    ]
+    values = {
+        "epoch": 2,
+        "step": 30,
+        "cycle": 2,
+        "layers": (LayerDissection("body.conv", tuple(hostile)), LayerDissection("head", tuple(head))),
+        "num_images": 20,
+        "settings": {"similarity": "cosine", "vocabulary": "<b>mine</b>"},
+        "images": {sample_id: picture(sample_id) for sample_id in range(7)},
+        "dirpath": dirpath,
+        "logger_step": 29,
+    }
+    return DissectionReport(**{**values, **changes})

@@ -1,0 +1,169 @@
+import base64
+import hashlib
+import json
+import math
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import pytest
+
+from lightning_dissect.report.page import layer_overview, page_data, render_page
+from lightning_dissect.types import LayerDissection, NeuronLabel
+from tests.helpers.small_report import HOSTILE, small_report
+
+PROBE = """
+const wait = () => new Promise((done) => setTimeout(done, 30));
+const rows = () => [...document.querySelectorAll("#neurons tbody tr")];
+const units = () => rows().map((row) => row.querySelector(".unit").textContent).join(" ");
+const search = (text) => {
+  document.getElementById("search").value = text;
+  document.getElementById("search").dispatchEvent(new Event("input"));
+};
+(async () => {
+  const seen = { title: document.title, all: rows().length, best: units() };
+  seen.hostile = document.querySelectorAll("img[onerror]").length;
+  search("ZEBRA head");
+  seen.found = units();
+  search("nothing like it");
+  seen.empty = !document.getElementById("empty").hidden;
+  document.getElementById("reset").click();
+  document.querySelector("th[data-key=label] button").click();
+  seen.byLabel = rows().map((row) => row.querySelector(".label").textContent);
+  document.querySelector("th[data-key=quality] button").click();
+  document.querySelector("th[data-key=quality] button").click();
+  seen.worst = units();
+  seen.sorted = document.querySelector("th[data-key=quality]").getAttribute("aria-sort");
+  document.querySelector("[data-label=apple]").click();
+  seen.chip = units();
+  document.querySelector(".strip").click();
+  seen.detail = document.getElementById("detail").open && document.getElementById("detail-title").textContent;
+  await wait();
+  seen.pictures = [...document.querySelectorAll("#detail-images img")].map((image) => image.naturalWidth);
+  seen.blanks = document.querySelectorAll("#detail-images .blank").length;
+  seen.finalTitle = document.title;
+  document.body.dataset.seen = JSON.stringify(seen);
+})();
+"""
+
+
+class Texts(HTMLParser):
+    """Collects the elements and the texts of a page, as a browser would divide them."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.elements, self.texts, self.scripts, self._in_script = [], [], [], False
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        self._in_script = tag == "script"
+
+    def handle_endtag(self, tag):
+        self._in_script = False
+
+    def handle_data(self, data):
+        (self.scripts if self._in_script else self.texts).append(data)
+
+
+def test_labels_and_settings_are_text_never_markup():
+    page = Texts(render_page(small_report()))
+    assert [tag for tag, _ in page.elements].count("script") == 2
+    assert not any("onerror" in attributes for _, attributes in page.elements)
+    assert HOSTILE[0] in page.texts
+    assert "<b>mine</b>" in page.texts
+    assert {attributes.get("data-label") for _, attributes in page.elements} >= set(HOSTILE)
+
+
+def test_the_embedded_data_is_the_report():
+    page = Texts(render_page(small_report()))
+    data = json.loads(page.scripts[0])
+    assert data["layers"] == ["body.conv", "head"]
+    assert set(data["images"]) == {str(sample_id) for sample_id in range(7)}
+    assert len(data["neurons"]) == 10
+    layer, unit, status, candidates, images = data["neurons"][-1]
+    assert (data["layers"][layer], unit, data["statuses"][status]) == ("head", 6, "labelled")
+    assert [[data["concepts"][concept], *rest] for concept, *rest in candidates] == [
+        ["apple", 1.5, 0.75],
+        ["not apple", 0.75, 0.375],
+    ]
+    assert images == [[6, 3.0], [7, 1.5]]
+
+
+def test_the_policy_admits_this_script_alone_and_no_network():
+    text = render_page(small_report())
+    page = Texts(text)
+    [policy] = [
+        attributes["content"] for tag, attributes in page.elements if "Content-Security-Policy" in str(attributes)
+    ]
+    digest = base64.b64encode(hashlib.sha256(page.scripts[-1].encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none'")
+    assert not re.search(r"https?://", text)
+
+
+def test_the_page_says_how_many_pictures_are_missing():
+    assert "1 of the top images are not in this page" in render_page(small_report())
+    assert "are not in this page" not in render_page(small_report(layers=()))
+
+
+def test_numbers_that_json_cannot_hold_become_null():
+    neuron = NeuronLabel("fc", 0, "labelled", small_report().neurons[0].candidates)
+    broken = type(neuron.candidates[0])("cat", math.inf, math.nan)
+    data = page_data(small_report(layers=(LayerDissection("fc", (NeuronLabel("fc", 0, "labelled", (broken,)),)),)), {})
+    assert data["neurons"] == [[0, 0, 0, [[0, None, None]], []]]
+
+
+def test_overview_of_a_layer():
+    overview = layer_overview(small_report().layers[1], low=-0.5, high=1.0)
+    assert sum(height > 0 for height in overview.histogram) == 2
+    assert overview.mean_position == pytest.approx(0.5)
+    assert overview.frequent == (("zebra", 1), ("apple", 1))
+    dead = layer_overview(LayerDissection("fc", (NeuronLabel("fc", 0, "dead"),)), 0.0, 1.0)
+    assert not any(dead.histogram)
+    assert math.isnan(dead.mean_position)
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
+def test_in_a_browser_search_and_sort_work_and_no_label_runs(tmp_path):
+    page = render_page(small_report())
+    digest = base64.b64encode(hashlib.sha256(PROBE.encode()).digest()).decode()
+    page = page.replace("script-src '", f"script-src 'sha256-{digest}' '", 1)
+    (tmp_path / "report.html").write_text(page.replace("</body>", f"<script>{PROBE}</script></body>"), encoding="utf-8")
+    result = subprocess.run(
+        [
+            *(
+                shutil.which("chromium"),
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+            ),
+            *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+            *(f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--virtual-time-budget=2000"),
+            *("--window-size=1200,900", "--dump-dom", (tmp_path / "report.html").as_uri()),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    [body] = [attributes for tag, attributes in Texts(result.stdout).elements if tag == "body"]
+    assert "CONSOLE" not in result.stderr
+    seen = json.loads(body["data-seen"])
+    assert seen["title"] == seen["finalTitle"] == "Neurons · epoch 2 · step 30"
+    assert seen["all"] == 10
+    assert seen["best"] == "#6 #5 #4 #3 #2 #1 #0 #2 #0 #1"
+    assert seen["hostile"] == 0
+    assert seen["found"] == "#2"
+    assert seen["empty"] is True
+    assert seen["byLabel"].index("apple") < seen["byLabel"].index("zebra")
+    assert seen["byLabel"][-2:] == ["–", "–"]  # noqa: RUF001 - what the page shows
+    assert seen["worst"] == "#2 #0 #1 #2 #3 #4 #5 #6 #0 #1"
+    assert seen["sorted"] == "ascending"
+    assert seen["chip"] == "#6"
+    assert seen["detail"] == "apple"
+    assert seen["pictures"] == [160]
+    assert seen["blanks"] == 1

@@ -1,0 +1,97 @@
+import math
+
+import pytest
+
+from lightning_dissect.report.rows import (
+    LAYER_COLUMNS,
+    NEURON_COLUMNS,
+    key_name,
+    key_names,
+    layer_rows,
+    metric_values,
+    neuron_rows,
+)
+from lightning_dissect.types import LayerDissection
+from tests.helpers.small_report import HOSTILE, small_report
+
+
+def test_there_is_one_row_per_neuron_with_the_named_columns():
+    report = small_report()
+    rows = neuron_rows(report)
+    assert [(row["layer"], row["unit"]) for row in rows] == [(neuron.layer, neuron.unit) for neuron in report.neurons]
+    assert all(tuple(row) == NEURON_COLUMNS for row in rows)
+    assert [row["label"] for row in rows] == [*HOSTILE, "", "", "zebra", "apple"]
+    assert rows[-1] == {
+        "layer": "head",
+        "unit": 6,
+        "label": "apple",
+        "score": 1.5,
+        "quality": 0.75,
+        "runner_ups": "not apple (0.75)",
+        "status": "labelled",
+        "epoch": 2,
+        "step": 30,
+    }
+
+
+def test_a_neuron_without_a_label_has_no_numbers():
+    dead = neuron_rows(small_report())[len(HOSTILE)]
+    assert dead["status"] == "dead"
+    assert math.isnan(dead["score"])
+    assert math.isnan(dead["quality"])
+
+
+def test_layer_rows_count():
+    first, second = layer_rows(small_report())
+    assert tuple(first) == LAYER_COLUMNS
+    assert second == {
+        "epoch": 2,
+        "step": 30,
+        "cycle": 2,
+        "layer": "head",
+        "neurons": 4,
+        "labelled": 2,
+        "dead": 1,
+        "non_finite": 1,
+        "distinct_labels": 2,
+        "quality": pytest.approx(0.25),
+    }
+    assert isinstance(first["neurons"], int)
+
+
+@pytest.mark.parametrize(
+    ("layer", "key"), [("layer4.1.conv2", "layer4_1_conv2"), ("a b/ü", "a_b__"), ("", "_"), ("plain_1", "plain_1")]
+)
+def test_key_name_keeps_letters_digits_and_underscores(layer, key):
+    assert key_name(layer) == key
+
+
+def test_layers_that_share_a_key_get_distinct_stable_ones():
+    keys = key_names(["a.b", "a_b", "c.d"])
+    assert keys["c.d"] == "c_d"
+    assert len(set(keys.values())) == 3
+    assert key_names(["a_b", "a.b"])["a.b"] == keys["a.b"]
+    assert all(key_name(key) == key for key in keys.values())
+
+
+def test_metric_values_cover_all_layers_and_each():
+    values = metric_values(small_report(name="probe"))
+    assert values["probe/labelled"] == 8
+    assert values["probe/labelled_share"] == pytest.approx(0.8)
+    assert values["probe/dead"] == values["probe/head/dead"] == 1
+    assert values["probe/head/dead_share"] == 0.25
+    assert values["probe/head/quality"] == pytest.approx(0.25)
+    assert values["probe/body_conv/distinct_labels"] == len(HOSTILE)
+    assert len(values) == 3 * 7
+    assert all(isinstance(value, float) for value in values.values())
+
+
+def test_the_docstring_names_every_key():
+    names = {key.rpartition("/")[2] for key in metric_values(small_report())}
+    assert all(f"``<at>{name}``" in metric_values.__doc__ for name in names)
+
+
+def test_no_neurons_have_no_share_and_no_quality():
+    values = metric_values(small_report(layers=(LayerDissection("head", ()),)))
+    assert math.isnan(values["dissection/head/labelled_share"])
+    assert math.isnan(values["dissection/quality"])

@@ -1,0 +1,79 @@
+import csv
+from pathlib import Path
+
+import pytest
+
+from lightning_dissect.types import NeuronLabel
+from lightning_dissect.writers.csv import CSVWriter
+from tests.helpers.small_report import HOSTILE, small_report
+
+
+def _read(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_hostile_labels_are_read_back_letter_for_letter(tmp_path):
+    CSVWriter().write(small_report(tmp_path), [])
+    rows = _read(tmp_path / "descriptions.csv")
+    assert [row["description"] for row in rows] == [*HOSTILE, "zebra", "apple"]
+    assert rows[-1] == {"layer": "head", "unit": "6", "description": "apple", "similarity": "1.5"}
+    assert (tmp_path / "descriptions.csv").read_text().startswith("layer,unit,description,similarity")
+
+
+def test_neurons_hold_the_newest_dissection_with_formulas_made_inert(tmp_path):
+    for epoch in (1, 2):
+        CSVWriter().write(small_report(tmp_path, epoch=epoch), [])
+    rows = _read(tmp_path / "neurons.csv")
+    assert len(rows) == 10
+    assert {row["epoch"] for row in rows} == {"2"}
+    inert = [f"'{label}" if label.startswith("=") else label for label in HOSTILE]
+    assert [row["label"] for row in rows] == [*inert, "", "", "zebra", "apple"]
+    assert (rows[6]["status"], rows[6]["score"], rows[6]["quality"]) == ("dead", "", "")
+    assert rows[8]["quality"] == "-0.25"
+
+
+def test_layers_keep_the_history_and_a_resumed_run_repeats_no_cycle(tmp_path):
+    for cycle in (0, 1, 2, 1):
+        CSVWriter().write(small_report(tmp_path, cycle=cycle, step=10 * cycle), [])
+    rows = _read(tmp_path / "layers.csv")
+    assert [(row["cycle"], row["layer"]) for row in rows] == [
+        ("0", "body.conv"),
+        ("0", "head"),
+        ("1", "body.conv"),
+        ("1", "head"),
+    ]
+    assert rows[1]["quality"] == "0.25"
+    assert rows[1]["dead"] == "1"
+
+
+def test_a_foreign_history_is_refused_and_no_file_is_touched(tmp_path):
+    CSVWriter().write(small_report(tmp_path), [])
+    (tmp_path / "layers.csv").write_text("a,b\n1,2\n")
+    before = (tmp_path / "neurons.csv").read_text()
+    with pytest.raises(ValueError, match=r"Expected '.*layers\.csv' to have a column 'cycle'"):
+        CSVWriter().write(small_report(tmp_path, epoch=9), [])
+    assert (tmp_path / "neurons.csv").read_text() == before
+
+
+def test_a_report_that_cannot_be_written_leaves_the_files_of_the_one_before(tmp_path):
+    CSVWriter().write(small_report(tmp_path), [])
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(AttributeError):
+        CSVWriter().write(small_report(tmp_path, cycle=3, layers=(None,)), [])
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    CSVWriter().write(small_report(), [])
+    assert not list(Path().iterdir())
+
+
+def test_a_layer_of_dead_neurons_has_no_quality(tmp_path):
+    report = small_report(tmp_path)
+    layer = type(report.layers[0])("fc", (NeuronLabel("fc", 0, "dead"),))
+    CSVWriter().write(small_report(tmp_path, layers=(layer,)), [])
+    [row] = _read(tmp_path / "layers.csv")
+    assert (row["neurons"], row["quality"]) == ("1", "")
+    assert _read(tmp_path / "descriptions.csv") == []

@@ -1,0 +1,53 @@
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from lightning_dissect.types import LayerDissection, NeuronLabel, ScoredConcept, TopImage
+from lightning_dissect.writers.json import JSONWriter, read_report, report_path
+from tests.helpers.small_report import small_report
+
+
+def test_what_is_read_is_what_was_written_but_for_the_pictures(tmp_path):
+    report = small_report(tmp_path / "run", name="mine")
+    JSONWriter().write(report, [])
+    assert read_report(report_path(tmp_path / "run", cycle=2)) == dataclasses.replace(report, images={})
+
+
+def test_numbers_that_are_not_finite_survive_in_valid_json(tmp_path):
+    neuron = NeuronLabel(
+        "fc", 0, "labelled", (ScoredConcept("cat", -math.inf, math.nan),), (TopImage(3, math.inf), TopImage(4, 0.1))
+    )
+    JSONWriter().write(small_report(tmp_path, layers=(LayerDissection("fc", (neuron,)),)), [])
+    path = tmp_path / "reports" / "cycle-0002.json"
+    json.loads(path.read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    [read] = read_report(str(path)).neurons
+    assert read.score == -math.inf
+    assert math.isnan(read.quality)
+    assert read.top_images == neuron.top_images
+
+
+def test_every_cycle_has_its_file(tmp_path):
+    for cycle in range(3):
+        JSONWriter().write(small_report(tmp_path, cycle=cycle), [])
+    assert sorted(path.name for path in (tmp_path / "reports").iterdir()) == [
+        "cycle-0000.json",
+        "cycle-0001.json",
+        "cycle-0002.json",
+    ]
+
+
+@pytest.mark.parametrize("text", ['{"schema": 99}', "[]"])
+def test_another_file_is_refused(tmp_path, text):
+    path = tmp_path / "other.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="Expected `path` to be a report of schema 1"):
+        read_report(path)
+
+
+def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    JSONWriter().write(small_report(), [])
+    assert not list(Path().iterdir())

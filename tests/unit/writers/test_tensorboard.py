@@ -1,0 +1,76 @@
+import io
+
+import numpy as np
+import pytest
+from lightning.pytorch.loggers import TensorBoardLogger
+from PIL import Image
+
+from lightning_dissect.report.montage import layer_montage
+from lightning_dissect.types import LayerDissection, NeuronLabel
+from lightning_dissect.writers.tensorboard import TensorBoardWriter, escape_markdown
+from tests.helpers.small_report import labelled, small_report
+
+
+def _events(logger):
+    event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    logger.experiment.flush()
+    events = event_accumulator.EventAccumulator(logger.log_dir, size_guidance={"images": 0, "tensors": 0})
+    return events.Reload()
+
+
+def _text(events, tag):
+    [event] = events.Tensors(f"{tag}/text_summary")
+    return event.tensor_proto.string_val[0].decode()
+
+
+def test_pictures_and_tables_stand_at_the_loggers_step(tmp_path):
+    logger, report = TensorBoardLogger(tmp_path), small_report()
+    TensorBoardWriter().write(report, [logger, object()])
+    events = _events(logger)
+    [event] = events.Images("dissection/head/top_images")
+    assert event.step == 29
+    shown = np.asarray(Image.open(io.BytesIO(event.encoded_image_string)))
+    assert np.array_equal(shown, np.asarray(layer_montage(report.layers[1], report.images)))
+    lines = _text(events, "dissection/head/neurons").splitlines()
+    assert lines[0] == "head, epoch 2: 4 of 4 neurons"
+    assert lines[4] == "| 6 | apple | 1.5 | 0.75 | not apple &#40;0.75&#41; | labelled |"
+    assert lines[-1] == "| 1 |  | nan | nan |  | non&#95;finite |"
+
+
+def test_no_label_breaks_its_row(tmp_path):
+    logger = TensorBoardLogger(tmp_path)
+    TensorBoardWriter().write(small_report(), [logger])
+    rows = _text(_events(logger), "dissection/body_conv/neurons").splitlines()[4:]
+    assert len(rows) == 6
+    assert all(row.count("|") == 7 for row in rows)
+    assert "<" not in "".join(rows)
+
+
+def test_large_layers_are_spread_and_layers_without_pictures_have_none(tmp_path):
+    logger = TensorBoardLogger(tmp_path)
+    large = LayerDissection("fc", tuple(labelled("fc", unit, "x", unit / 50) for unit in range(50)))
+    dead = LayerDissection("dead", (NeuronLabel("dead", 0, "dead"),))
+    TensorBoardWriter(max_rows=5, max_neurons=2).write(small_report(layers=(large, dead), logger_step=None), [logger])
+    events = _events(logger)
+    assert events.Tags()["images"] == ["dissection/fc/top_images"]
+    assert events.Images("dissection/fc/top_images")[0].step == 30
+    lines = _text(events, "dissection/fc/neurons").splitlines()
+    assert lines[0].endswith("5 of 50 neurons")
+    assert [line.split(" | ")[0] for line in lines[4:]] == ["| 49", "| 37", "| 25", "| 13", "| 0"]
+
+
+@pytest.mark.parametrize("name", ["max_rows", "max_neurons"])
+def test_numbers_must_be_positive(name):
+    with pytest.raises(ValueError, match=f"Expected `{name}` to be greater than 0"):
+        TensorBoardWriter(**{name: 0})
+
+
+def test_markdown_shows_the_text_itself():
+    markdown = pytest.importorskip("markdown")
+    text = "<img> *a* _b_ `c` [d](e) | # f \\ & 猫"
+    html = markdown.markdown(f"| a |\n| --- |\n| {escape_markdown(text)} |", extensions=["markdown.extensions.tables"])
+    [cell] = [line for line in html.splitlines() if line.startswith("<td>")]
+    import html as entities
+
+    assert entities.unescape(cell.removeprefix("<td>").removesuffix("</td>")) == text
+    assert cell.count("<") == 2
