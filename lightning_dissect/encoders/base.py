@@ -10,13 +10,15 @@ from lightning_dissect.registry import Registry
 
 @runtime_checkable
 class ImageTextEncoder(Protocol):
-    """Embeds images and texts so that their cosine says how well they match.
+    """Embeds images and texts so that their cosine says how well they match."""
 
-    ``temperature`` is the factor that brings this encoder's cosines to the scale of CLIP ViT-B/16's, for which the
-    constants of the published similarity functions were chosen; it is 1 for the CLIP family.
-    """
+    @property
+    def temperature(self) -> float:
+        """Factor that brings the cosines to the scale of CLIP ViT-B/16's; 1 for the CLIP family.
 
-    temperature: float
+        The constants of the published similarity functions were chosen for that scale. A plain attribute will do.
+        """
+        ...
 
     def encode_images(self, images: Tensor) -> Tensor:
         """Embed images.
@@ -48,3 +50,10 @@ class ImageTextEncoder(Protocol):
 
 
 ENCODERS: Registry[ImageTextEncoder] = Registry("encoder")
+
+SIGMOID_TEMPERATURE = 1.15
+"""Temperature of models trained with a sigmoid loss (SigLIP, SigLIP 2).
+
+Released checkpoints learnt to multiply their cosines by 110 to 118 where CLIP multiplies by 100, so the cosines lie
+closer together by about this factor where they say the same.
+"""
