@@ -1,0 +1,155 @@
+"""The command line: one function per command, and the only place that prints."""
+
+import importlib
+import os
+import sys
+from argparse import ArgumentError
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from lightning_dissect.checks import check_positive, closest, require_package
+from lightning_dissect.recording import LayerDescription, describe_layers
+
+PROGRAM = "lightning-dissect"
+DESCRIPTION = "Look into vision models: find the layers whose neurons are to be labelled."
+HEADER = ("name", "type", "output shape", "fires", "parameters")
+HOW_TO_CHOOSE = (
+    "Choose layers by full name, by the end of a name that only one has ('layer4'), by pattern ('*.conv2') "
+    "or by type ('Conv2d'): NeuronDissection(layers=[...])."
+)
+ABOUT_NEVER = (
+    "never: these modules are not called in a forward, so nothing of them can be recorded; "
+    "choose the module around them."
+)
+
+
+def layers(target: str, image_size: int = 224, channels: int = 3) -> None:
+    """List the layers of a model with what they return for one image.
+
+    Args:
+        target: The model as MODULE:FACTORY, for example torchvision.models:resnet18. MODULE is imported (from the
+            current folder too), FACTORY is a model in it, or a class or function that gives one without arguments.
+        image_size: Height and width of the image in pixels.
+        channels: Channels of the image, 3 for colour, 1 for grey.
+
+    """
+    check_positive("--image-size", image_size)
+    check_positive("--channels", channels)
+    model = _load_model(target)
+    shape = (1, channels, image_size, image_size)
+    try:
+        descriptions = describe_layers(model, torch.zeros(shape))
+    except Exception as error:
+        raise ValueError(
+            f"{target} cannot be run on an image of shape {shape} ({type(error).__name__}: {error}); "
+            "set --image-size and --channels to what it expects."
+        ) from error
+    lines = [*_table(descriptions), "", HOW_TO_CHOOSE]
+    if any(layer.fires == 0 for layer in descriptions):
+        lines.append(ABOUT_NEVER)
+    print("\n".join(lines))
+
+
+COMMANDS: dict[str, Callable[..., None]] = {"layers": layers}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: Words of the command line after the program's name; those of this process by default. None at all
+            ask for help.
+
+    Returns:
+        Exit code: 0, or 2 after an error, which is one line on the standard error stream. A reader that stops early,
+        such as ``head``, is no error.
+
+    """
+    try:
+        require_package("jsonargparse", "lightning-dissect[cli]", "The command line")
+        words = list(sys.argv[1:] if arguments is None else arguments)
+        parsed = _parser().parse_args(words or ["--help"]).as_dict()
+        COMMANDS[parsed["command"]](**parsed[parsed["command"]])
+        sys.stdout.flush()
+    except (ArgumentError, ImportError, TypeError, ValueError) as error:
+        print(f"{PROGRAM}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _parser() -> Any:  # noqa: ANN401 - the type lives in an optional package
+    from jsonargparse import ArgumentParser
+
+    class DashedParser(ArgumentParser):
+        """Spells options with dashes and positional arguments in capitals."""
+
+        def add_argument(self, *names: str, **settings: Any) -> Any:  # noqa: ANN401
+            if not names[0].startswith("-"):
+                settings["metavar"] = names[0].upper()
+            dashed = (name.replace("_", "-") if name.startswith("--") else name for name in names)
+            return super().add_argument(*dashed, **settings)
+
+    parser = DashedParser(prog=PROGRAM, description=DESCRIPTION, exit_on_error=False)
+    commands = parser.add_subcommands(dest="command", metavar="COMMAND")
+    for name, function in COMMANDS.items():
+        summary = (function.__doc__ or "").partition("\n")[0]
+        command = DashedParser(description=summary, exit_on_error=False)
+        command.add_function_arguments(function, as_group=False, as_positional=True)
+        commands.add_subcommand(name, command, help=summary)
+    return parser
+
+
+def _load_model(target: str) -> nn.Module:
+    """Return the model that ``module:factory`` stands for."""
+    module_name, colon, path = target.partition(":")
+    if not (module_name and colon and path):
+        raise ValueError(f"Expected TARGET to be MODULE:FACTORY, like torchvision.models:resnet18, but got {target!r}.")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        found: Any = importlib.import_module(module_name)
+    except Exception as error:
+        raise ValueError(f"Expected to import {module_name!r} but got {type(error).__name__}: {error}.") from error
+    for part in path.split("."):
+        if not hasattr(found, part):
+            raise ValueError(
+                f"Expected {module_name!r} to have {path!r} but it has not. {closest(part, _public(found))}"
+            )
+        found = getattr(found, part)
+    if not isinstance(found, nn.Module) and callable(found):
+        try:
+            found = found()
+        except Exception as error:
+            raise ValueError(
+                f"Expected {target} to give a model without arguments but got {type(error).__name__}: {error}."
+            ) from error
+    if not isinstance(found, nn.Module):
+        raise TypeError(f"Expected {target} to be or give a torch.nn.Module but got {type(found).__name__}.")
+    return found
+
+
+def _public(found: object) -> list[str]:
+    return [name for name in dir(found) if not name.startswith("_")]
+
+
+def _table(descriptions: Sequence[LayerDescription]) -> list[str]:
+    rows = [HEADER, *(_row(layer) for layer in descriptions)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if position >= 3 else cell.ljust(width)
+            for position, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    return [lines[0], "-" * len(lines[0]), *lines[1:]]
+
+
+def _row(layer: LayerDescription) -> tuple[str, str, str, str, str]:
+    fires = str(layer.fires) if layer.fires else "never"
+    return layer.name, layer.class_name, layer.output_shape or "-", fires, f"{layer.parameters:,}"
