@@ -154,7 +154,7 @@ def summarise(neurons: tuple[NeuronLabel, ...]) -> dict[str, float]:
         ``neurons``, ``labelled``, ``dead``, ``non_finite``, ``distinct_labels`` and ``quality``.
 
     """
-    labelled = [neuron for neuron in neurons if neuron.status == "labelled"]
+    labelled = [neuron for neuron in neurons if neuron.candidates]
     qualities = [neuron.quality for neuron in labelled if np.isfinite(neuron.quality)]
     return {
         "neurons": float(len(neurons)),

@@ -1,1 +1,23 @@
 """Similarity functions: what chooses labels."""
+
+from lightning_dissect.similarity.base import SIMILARITIES, Similarity
+from lightning_dissect.similarity.correlation import Correlation
+from lightning_dissect.similarity.cosine import Cosine
+from lightning_dissect.similarity.cosine_cubed import CosineCubed
+from lightning_dissect.similarity.live import finite_neurons, live_neurons
+from lightning_dissect.similarity.rank_reorder import RankReorder
+from lightning_dissect.similarity.soft_wpmi import SoftWPMI
+from lightning_dissect.similarity.wpmi import WPMI
+
+__all__ = [
+    "SIMILARITIES",
+    "WPMI",
+    "Correlation",
+    "Cosine",
+    "CosineCubed",
+    "RankReorder",
+    "Similarity",
+    "SoftWPMI",
+    "finite_neurons",
+    "live_neurons",
+]

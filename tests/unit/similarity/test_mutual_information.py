@@ -1,0 +1,25 @@
+import math
+
+import pytest
+import torch
+
+from lightning_dissect.similarity.mutual_information import pointwise_mutual_information
+
+
+@pytest.mark.parametrize("epsilon", [1e-7, 1e-30, 1e-290])
+def test_products_never_underflow(epsilon):
+    """Each concept is absent from almost every image, so that a plain product of factors would be zero."""
+    generator = torch.Generator().manual_seed(0)
+    activations = torch.randn(400, 3, generator=generator)
+    concept_matrix = torch.zeros(400, 5).index_fill_(1, torch.tensor([0]), 1.0)
+    scores = pointwise_mutual_information(
+        activations,
+        concept_matrix,
+        scale=800.0,
+        membership=torch.ones(300, dtype=torch.float64),
+        epsilon=epsilon,
+        prior_weight=0.0,
+        max_bytes=2**20,
+    )
+    torch.testing.assert_close(scores[:, 0], torch.zeros(3, dtype=torch.float64), rtol=0, atol=1e-4)
+    torch.testing.assert_close(scores[:, 1:], torch.full((3, 4), 300 * math.log(epsilon), dtype=torch.float64))

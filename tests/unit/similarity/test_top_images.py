@@ -1,0 +1,21 @@
+import pytest
+import torch
+
+from lightning_dissect.similarity.top_images import limited_top_k, top_rows
+
+
+@pytest.mark.parametrize("max_bytes", [1, 2**20])
+def test_ties_and_negative_values(max_bytes):
+    activations = torch.tensor([[-1.0, 2.0, 0.0], [-1.0, 2.0, 5.0], [-3.0, 2.0, -5.0], [-0.5, 2.0, 0.0]])
+    rows = top_rows(activations, 3, max_bytes)
+    assert rows.tolist() == [[3, 0, 1], [0, 1, 2], [1, 0, 3]]
+
+
+@pytest.mark.parametrize(("top_k", "images", "expected"), [(100, 100, 100), (100, 99, 9), (28, 20, 2), (3, 3, 3)])
+def test_limited_top_k(top_k, images, expected):
+    assert limited_top_k(top_k, images) == expected
+
+
+def test_limited_top_k_refuses_a_tiny_probe():
+    with pytest.raises(ValueError, match="Use a larger probe or a smaller `top_k`"):
+        limited_top_k(4, 3)
