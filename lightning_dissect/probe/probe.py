@@ -166,7 +166,7 @@ def probe_loader(probe: object, rank: int = 0, world_size: int = 1, batch_size: 
     loader = probe if isinstance(probe, DataLoader) else None
     dataset: Any = probe if loader is None else loader.dataset
     if isinstance(dataset, IterableDataset):
-        return loader or DataLoader(dataset, batch_size=batch_size)
+        return DataLoader(dataset, batch_size=batch_size) if loader is None else loader
     if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
         raise TypeError(
             "Expected `probe` to be a dataset with `__getitem__` and `__len__`, an iterable dataset, a DataLoader or a "
@@ -179,8 +179,8 @@ def probe_loader(probe: object, rank: int = 0, world_size: int = 1, batch_size: 
         sampler = DistributedSampler(dataset, world_size, rank, shuffle=False)
     return DataLoader(
         dataset,
-        batch_size=(loader and loader.batch_size) or batch_size,
+        batch_size=getattr(loader, "batch_size", None) or batch_size,
         sampler=sampler,
-        num_workers=0 if loader is None else loader.num_workers,
-        collate_fn=None if loader is None else loader.collate_fn,
+        num_workers=getattr(loader, "num_workers", 0),
+        collate_fn=getattr(loader, "collate_fn", None),
     )
