@@ -1,0 +1,43 @@
+"""Record and label in a loop of your own, first in plain PyTorch, then under Lightning Fabric."""
+
+from pathlib import Path
+
+import torch
+from lightning.fabric import Fabric
+from photos import PhotoDataset, load_photos
+from quickstart import TRANSFORM
+from torch.utils.data import DataLoader
+
+from lightning_dissect import Dissector
+from lightning_dissect.encoders import load_efficientnet_lite
+from lightning_dissect.probe import find_normalisation, to_uint8
+from lightning_dissect.writers import HTMLWriter
+
+
+def dissect(dissector, model, loader, dirpath):
+    """Show the model every image once and return the report."""
+    normalisation = find_normalisation(loader.dataset)
+    with torch.no_grad(), dissector.record(model):
+        for images, _ in loader:
+            with dissector.batch(to_uint8(images, normalisation.undo)):
+                model(images)
+    return dissector.report(dirpath=dirpath)
+
+
+def main() -> None:
+    """Dissect twice and show that it makes no difference."""
+    model = load_efficientnet_lite("lite0").eval()
+    loader = DataLoader(PhotoDataset(load_photos(), TRANSFORM), batch_size=32)
+    dissector = Dissector(layers=["blocks.6"], vocabulary="imagenet", encoder="assembled")
+    plain = dissect(dissector, model, loader, Path("outputs") / "plain")
+    HTMLWriter().write(plain, loggers=[])
+
+    fabric = Fabric(accelerator="auto", devices=1)
+    under_fabric = dissect(dissector, fabric.setup(model), fabric.setup_dataloaders(loader), Path("outputs") / "fabric")
+
+    same = sum(mine.label == other.label for mine, other in zip(plain.neurons, under_fabric.neurons, strict=True))
+    print(f"{same} of {len(plain.neurons)} labels are the same under Fabric; report: {plain.dirpath / 'report.html'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,462 @@
+"""The Lightning callback: when to record, when to label and where the report goes."""
+
+import inspect
+import math
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning
+from lightning.fabric.utilities.data import sized_len
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_warn
+from lightning.pytorch.utilities.seed import isolate_rng
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from typing_extensions import override
+
+from lightning_dissect import distributed
+from lightning_dissect.checks import check_positive
+from lightning_dissect.dissector import DissectionError, Dissector
+from lightning_dissect.encoders import ImageTextEncoder
+from lightning_dissect.probe import ConceptVocabulary, ProbeSet, flatten_loaders, given_denormalize, probe_loader
+from lightning_dissect.progress_bar import ProgressBar
+from lightning_dissect.recording import Pooling
+from lightning_dissect.report import metric_values
+from lightning_dissect.similarity import Similarity
+from lightning_dissect.types import DissectionReport, LayerDissection
+from lightning_dissect.writers import WRITERS, ReportWriter, default_writers, run_folder, unused_folder
+
+if TYPE_CHECKING:
+    _Callback = Callback
+else:
+
+    class _Callback(Callback, pytorch_lightning.Callback):
+        """A callback of both packages, whose classes are distinct and whose Trainers and CLIs check for their own."""
+
+
+class NeuronDissection(_Callback):
+    """Labels every neuron of chosen layers after each validation and reports the labels and their quality.
+
+    Hooks are registered only while a validation runs. The images of the validation, or of a probe of your own, are
+    recorded once; at the end of the epoch every neuron gets a label from the vocabulary, its runner-ups, its most
+    activating images and the correlation of its activations with the label's presence. Neither the model nor the
+    datamodule needs a change, and neither weights nor random state are touched. If a dissection fails, training goes
+    on and the reason is shown as a warning, unless ``strict`` is set.
+
+    Logged metrics, for ``name="dissection"`` (see `lightning_dissect.report.metric_values`): ``dissection/quality``,
+    ``dissection/labelled``, ``dissection/dead``, ``dissection/non_finite``, ``dissection/distinct_labels`` and
+    ``dissection/labelled_share`` over all layers, and the same per layer as ``dissection/<layer>/quality`` and so on,
+    with the dots of the layer's name as underscores.
+
+    Args:
+        layers: Layers to dissect: names, globs (``"layer*.1"``), unique ends of names, class names (``"Conv2d"``); a
+            mapping gives each its pooling (``{"layer4": "max"}``).
+        vocabulary: Concepts that may become labels: ``"imagenet"``, ``"wordnet"``, ``"common:20000"``, a text file with
+            one concept per line, a list of concepts or a `ConceptVocabulary`.
+        encoder: Image-text encoder: ``"open_clip"``, ``"open_clip:MODEL/TAG"``, ``"open_clip:local-dir:FOLDER"``,
+            ``"hf_clip:NAME"``, ``"assembled"`` (offline) or an object. ``"annotations"`` uses the annotations of the
+            dataset instead; the vocabulary then names its classes or attributes.
+        similarity: Function that chooses labels: ``"correlation"``, ``"soft_wpmi"``, ``"wpmi"``, ``"rank_reorder"``,
+            ``"cosine"``, ``"cosine_cubed"`` or an object.
+        pooling: How a layer's output becomes one number per image and neuron: ``"auto"``, ``"mean"``, ``"max"``,
+            ``"cls"`` or an object.
+        probe: Images to probe with, run through the model at the end of the validation; by default the validation's
+            own images, at no extra forward pass.
+        every_n_validations: Dissect the first validation and every n-th from there.
+        writers: Where reports go, by name or as objects: ``"json"``, ``"csv"``, ``"html"``, ``"wandb"``,
+            ``"tensorboard"``; by default all, the last two where the Trainer has such a logger.
+        image_fn: Picks the images, shape ``(images, channels, height, width)``, out of a batch.
+        target_fn: Picks the annotations out of a batch; only used with ``encoder="annotations"``.
+        forward_fn: Called with the LightningModule and a batch of ``probe``; by default the module is called with the
+            images of the batch.
+        mean: Mean per channel by which the images were normalised; by default found in the dataset's transform.
+        std: Standard deviation per channel that belongs to ``mean``.
+        denormalize: Turns normalised images into images in ``[0, 1]``; instead of ``mean`` and ``std``.
+        num_candidates: Concepts kept per neuron: the label and its runner-ups.
+        num_top_images: Most activating images kept and shown per neuron.
+        name: First part of every logged key and name of the folder; tells several dissections of one run apart.
+        dirpath: Folder in which the folder ``name`` is made; by default where the first logger keeps its files.
+        cache: Whether embeddings are kept on disk between runs, or the folder where.
+        strict: Whether a failed dissection stops the run.
+
+    Raises:
+        ValueError:
+            At `setup`, if an argument names something unknown or is out of range.
+
+    Example:
+        >>> from lightning_dissect import NeuronDissection
+        >>> NeuronDissection(layers=["layer3", "layer4"], vocabulary="imagenet").name
+        'dissection'
+
+    """
+
+    def __init__(
+        self,
+        layers: str | Sequence[str] | Mapping[str, str | Pooling],
+        vocabulary: str | Path | Sequence[str] | ConceptVocabulary = "imagenet",
+        encoder: str | ImageTextEncoder = "open_clip",
+        similarity: str | Similarity = "correlation",
+        *,
+        pooling: str | Pooling = "auto",
+        probe: Dataset[Any] | DataLoader[Any] | LightningDataModule | None = None,
+        every_n_validations: int = 1,
+        writers: Sequence[str | ReportWriter] | None = None,
+        image_fn: Callable[[Any], Tensor] | None = None,
+        target_fn: Callable[[Any], Tensor] | None = None,
+        forward_fn: Callable[[LightningModule, Any], Any] | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        denormalize: Callable[[Tensor], Tensor] | None = None,
+        num_candidates: int = 5,
+        num_top_images: int = 5,
+        name: str = "dissection",
+        dirpath: str | Path | None = None,
+        cache: bool | str | Path = True,
+        strict: bool = False,
+    ) -> None:
+        super().__init__()
+        check_positive("every_n_validations", every_n_validations)
+        self.layers = layers
+        self.vocabulary = vocabulary
+        self.encoder = encoder
+        self.similarity = similarity
+        self.pooling = pooling
+        self.probe = probe
+        self.every_n_validations = every_n_validations
+        self.writers = writers
+        self.image_fn = image_fn
+        self.target_fn = target_fn
+        self.forward_fn = forward_fn
+        self.denormalize = given_denormalize(mean, std, denormalize)
+        self.num_candidates = num_candidates
+        self.num_top_images = num_top_images
+        self.name = name
+        self.dirpath = dirpath
+        self.cache = cache
+        self.strict = strict
+        self.last_report: DissectionReport | None = None
+        self._dissector: Dissector | None = None
+        self._writers: list[ReportWriter] = []
+        self._probe_set = ProbeSet([])
+        self._recording = False
+        self._probe_pending = False
+        self._batch_is_open = False
+        self._failure: str | None = None
+        self._has_logged = False
+        self._has_warned_of_colours = False
+        self._num_validations = 0
+        self._cycle = 0
+        self._report_dirpath: Path | None = None
+
+    @property
+    @override
+    def state_key(self) -> str:
+        """Key of the state in checkpoints; callbacks of one Trainer differ in ``name``."""
+        return f"NeuronDissection{{'name': {self.name!r}}}"
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs to continue: counters and the folder of the reports."""
+        dirpath = None if self._report_dirpath is None else str(self._report_dirpath)
+        return {"cycle": self._cycle, "num_validations": self._num_validations, "dirpath": dirpath}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue where a checkpoint was saved.
+
+        Args:
+            state_dict: What `state_dict` returned.
+
+        """
+        self._cycle = state_dict["cycle"]
+        self._num_validations = state_dict["num_validations"]
+        if self.dirpath is None and state_dict["dirpath"] is not None and Path(state_dict["dirpath"]).is_dir():
+            self._report_dirpath = Path(state_dict["dirpath"])
+
+    @override
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Resolve and check every argument before the first batch costs time."""
+        if stage not in ("fit", "validate"):
+            return
+        self._dissector = Dissector(
+            self.layers,
+            self.vocabulary,
+            self.encoder,
+            self.similarity,
+            pooling=self.pooling,
+            num_candidates=self.num_candidates,
+            num_top_images=self.num_top_images,
+            cache=self.cache,
+        )
+        if self.probe is not None and self.forward_fn is None and not _is_own(pl_module, "forward"):
+            raise ValueError(
+                "Expected the LightningModule to have a `forward` so that `probe` can be run through it but "
+                f"{type(pl_module).__name__} has none. Pass `forward_fn`, a function of the module and a batch."
+            )
+        names = default_writers() if self.writers is None else self.writers
+        self._writers = [WRITERS.resolve(writer) for writer in names]
+        if not _builds_model_later(pl_module):
+            self._dissector.check_layers(pl_module)
+        with isolate_rng():
+            self._dissector.check_encoder()
+
+    @override
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Check the layers of models that are built during setup."""
+        self._running_dissector.check_layers(pl_module)
+        if not trainer.enable_validation:
+            rank_zero_warn(f"{self._title} labels neurons during validation, but this Trainer runs none.")
+
+    @override
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Register the hooks if this validation is to be dissected."""
+        if trainer.sanity_checking:
+            return
+        self._recording = _is_trial(trainer) or self._num_validations % self.every_n_validations == 0
+        self._num_validations += 0 if _is_trial(trainer) else 1
+        self._failure, self._batch_is_open = None, False
+        if not self._recording:
+            return
+        self._running_dissector.check_layers(pl_module)
+        with self._guarded():
+            self._probe_set = self._make_probe_set(trainer)
+            self._probe_pending = self.probe is not None
+            self._running_dissector.attach(pl_module, self._probe_set.reader)
+
+    @override
+    def on_validation_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Take the images of the batch before the step can edit them."""
+        if self._active and self.probe is None:
+            with self._guarded():
+                self._start_batch(batch, batch_idx, dataloader_idx)
+
+    @override
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Store what the hooks saw; run the own probe while averaged weights are still swapped in."""
+        if not self._active:
+            return
+        if self.probe is None:
+            self._end_batch()
+        elif _is_last_batch(trainer, batch_idx, dataloader_idx):
+            self._run_own_probe(trainer, pl_module)
+
+    @override
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Label, write and log."""
+        if not self._recording:
+            return
+        if self._active and self._probe_pending:
+            self._run_own_probe(trainer, pl_module)
+        try:
+            if not _is_trial(trainer):
+                self._dissect(trainer, pl_module)
+        finally:
+            self._stop()
+
+    @override
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Remove the hooks."""
+        self._stop()
+
+    @override
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Remove the hooks."""
+        self._stop()
+
+    @override
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Remove the hooks."""
+        self._stop()
+
+    @property
+    def _title(self) -> str:
+        return f"NeuronDissection(name={self.name!r})"
+
+    @property
+    def _running_dissector(self) -> Dissector:
+        if self._dissector is None:
+            raise RuntimeError(f"Expected `setup` of {self._title} to have been called.")
+        return self._dissector
+
+    @property
+    def _active(self) -> bool:
+        return self._recording and self._failure is None
+
+    def _stop(self) -> None:
+        self._recording = False
+        if self._dissector is not None:
+            self._dissector.detach()
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Keep a failure until the end of the epoch, where all processes learn of it; leave random state as found."""
+        with isolate_rng():
+            try:
+                yield
+            except Exception:  # noqa: BLE001
+                self._failure = traceback.format_exc()
+                self._running_dissector.detach()
+
+    def _make_probe_set(self, trainer: Trainer) -> ProbeSet:
+        loaders = flatten_loaders(trainer.val_dataloaders) if self.probe is None else [self._own_loader()]
+        return ProbeSet(loaders, self.image_fn, self.target_fn, self.denormalize)
+
+    def _own_loader(self) -> DataLoader[Any]:
+        """Return this process's share of the probe; a datamodule is set up the first time."""
+        if isinstance(self.probe, (LightningDataModule, pytorch_lightning.LightningDataModule)):
+            if distributed.rank() == 0:
+                self.probe.prepare_data()
+            distributed.broadcast(None)
+            self.probe.setup("validate")
+            self.probe = self.probe.val_dataloader()
+        return probe_loader(self.probe, distributed.rank(), distributed.world_size())
+
+    def _start_batch(self, batch: object, batch_idx: int, dataloader_idx: int) -> None:
+        seen = self._probe_set.read_batch(batch, batch_idx, dataloader_idx, with_targets=self.encoder == "annotations")
+        self._running_dissector.start_batch(seen.images, seen.sample_ids, seen.targets, seen.keep)
+        self._batch_is_open = True
+
+    def _end_batch(self) -> None:
+        if self._active and self._batch_is_open:
+            self._batch_is_open = False
+            with self._guarded():
+                self._running_dissector.end_batch()
+
+    def _run_own_probe(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Run the probe through the model, unseen by other dissections of the same Trainer."""
+        self._probe_pending = False
+        for callback in vars(trainer)["callbacks"]:
+            if isinstance(callback, NeuronDissection):
+                callback._end_batch()
+        progress = ProgressBar(trainer.progress_bar_callback)
+        with self._guarded():
+            (loader,) = self._probe_set.loaders
+            num_batches = sized_len(loader) or math.inf
+            for batch_idx, raw in enumerate(loader):
+                batch = trainer.strategy.batch_to_device(trainer.precision_plugin.convert_input(raw))
+                self._start_batch(batch, batch_idx, 0)
+                with trainer.precision_plugin.forward_context():
+                    self._forward(pl_module, batch)
+                self._running_dissector.end_batch()
+                self._batch_is_open = False
+                progress("Running the probe", batch_idx + 1, num_batches)
+            progress("Running the probe", 1, 1)
+
+    def _forward(self, pl_module: LightningModule, batch: object) -> None:
+        if self.forward_fn is None:
+            pl_module(self._probe_set.find_images(batch))
+        else:
+            self.forward_fn(pl_module, batch)
+
+    def _dissect(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        failures = [failure for failure in distributed.all_gather(self._failure) if failure is not None]
+        if failures:
+            self._give_up(pl_module, failures[0])
+            return
+        dirpath = self._find_dirpath(trainer)
+        try:
+            with isolate_rng():
+                report = self._running_dissector.report(
+                    epoch=trainer.current_epoch,
+                    step=trainer.global_step,
+                    cycle=self._cycle,
+                    logger_step=_logger_step(trainer),
+                    dirpath=dirpath,
+                    name=self.name,
+                    progress=ProgressBar(trainer.progress_bar_callback),
+                )
+        except DissectionError:
+            self._give_up(pl_module, traceback.format_exc())
+            return
+        self.last_report = report
+        self._cycle += 1
+        metrics = distributed.broadcast({} if report is None else metric_values(report))
+        self._write(trainer, report)
+        self._log(pl_module, metrics)
+        if self._probe_set.stretched and not self._has_warned_of_colours:
+            self._has_warned_of_colours = True
+            rank_zero_warn(
+                f"{self._title}: The images are not in [0, 1] and their normalisation was not found in the dataset's "
+                "transform, so that their colours are a guess. Pass `mean` and `std` or `denormalize`."
+            )
+
+    def _write(self, trainer: Trainer, report: DissectionReport | None) -> None:
+        """Write on rank 0; a writer that fails does not stop the others."""
+        failures = [] if report is None else [_failure_of(writer, report, trainer) for writer in self._writers]
+        for failure in distributed.broadcast(failures):
+            if failure is not None:
+                self._complain(failure)
+
+    def _log(self, pl_module: LightningModule, metrics: Mapping[str, float]) -> None:
+        self._has_logged = True
+        pl_module.log_dict(dict(metrics), on_step=False, on_epoch=True, rank_zero_only=False)
+
+    def _give_up(self, pl_module: LightningModule, reason: str) -> None:
+        """Report a failed dissection; keys that were never logged become NaN so that they exist to be monitored."""
+        if not self._has_logged:
+            layers = tuple(LayerDissection(layer, ()) for layer in self._running_dissector.layer_names(pl_module))
+            empty = DissectionReport(0, 0, 0, layers, num_images=0, name=self.name)
+            self._log(pl_module, dict.fromkeys(metric_values(empty), float("nan")))
+        self._complain(f"This validation could not be dissected.\n{reason}")
+
+    def _complain(self, reason: str) -> None:
+        if self.strict:
+            raise DissectionError(f"{self._title}: {reason}")
+        rank_zero_warn(f"{self._title}: {reason}")
+
+    def _find_dirpath(self, trainer: Trainer) -> Path | None:
+        """Choose the folder on rank 0 once; the others learn it so that it stands in every rank's state."""
+        if self._report_dirpath is None:
+            own = None
+            if trainer.is_global_zero:
+                base = Path(self.dirpath or run_folder(trainer.loggers, trainer.default_root_dir))
+                own = unused_folder(base / self.name)
+            self._report_dirpath = distributed.broadcast(own)
+        return self._report_dirpath
+
+
+def _failure_of(writer: ReportWriter, report: DissectionReport, trainer: Trainer) -> str | None:
+    try:
+        writer.write(report, trainer.loggers)
+    except Exception:  # noqa: BLE001
+        return f"{type(writer).__name__} failed.\n{traceback.format_exc()}"
+    return None
+
+
+def _builds_model_later(pl_module: LightningModule) -> bool:
+    """Whether the layers may not exist yet when callbacks are set up."""
+    return _is_own(pl_module, "configure_model") or _is_own(pl_module, "setup")
+
+
+def _is_own(pl_module: LightningModule, method: str) -> bool:
+    """Whether a module overrides a method of Lightning's."""
+    module = inspect.getmodule(getattr(type(pl_module), method))
+    return module is None or not module.__name__.startswith(("lightning.", "pytorch_lightning."))
+
+
+def _is_trial(trainer: Trainer) -> bool:
+    """Whether the Trainer only tries every step once, which must leave no trace."""
+    return bool(vars(trainer)["fast_dev_run"])
+
+
+def _is_last_batch(trainer: Trainer, batch_idx: int, dataloader_idx: int) -> bool:
+    num_batches = trainer.num_val_batches
+    return dataloader_idx == len(num_batches) - 1 and batch_idx == num_batches[-1] - 1
+
+
+def _logger_step(trainer: Trainer) -> int:
+    """Step under which `self.log` writes what is logged at the end of a validation epoch."""
+    return int(getattr(trainer.fit_loop.epoch_loop, "_batches_that_stepped", trainer.global_step))

@@ -1,0 +1,178 @@
+"""Which images are probed, and that they are counted once, whatever the loaders do."""
+
+import pytest
+import torch
+from lightning.pytorch import LightningDataModule, Trainer
+from lightning.pytorch.callbacks import EMAWeightAveraging
+from lightning.pytorch.utilities import CombinedLoader
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
+
+from tests.helpers.colours import COLOURS, ColourDataset, ColourModule
+
+EXPECTED = ["red", "green", "blue", ""]
+
+
+def validate(trainer_options, dissection, module, **options):
+    Trainer(**trainer_options, callbacks=[dissection]).validate(module, verbose=False, **options)
+
+
+def essence(report):
+    """What must not depend on the way the images came."""
+    return [
+        [neuron.label, pytest.approx(neuron.score, abs=1e-12, nan_ok=True), *neuron_top(neuron)]
+        for neuron in report.neurons
+    ]
+
+
+def neuron_top(neuron):
+    return [image.activation for image in neuron.top_images]
+
+
+class Stream(IterableDataset):
+    def __init__(self):
+        self.dataset = ColourDataset()
+
+    def __iter__(self):
+        return (self.dataset[index] for index in range(len(self.dataset)))
+
+
+LOADERS = {
+    "in order": lambda: DataLoader(ColourDataset(), batch_size=8),
+    "other batches": lambda: DataLoader(ColourDataset(), batch_size=5),
+    "shuffled": lambda: DataLoader(ColourDataset(), batch_size=8, shuffle=True),
+    "a stream": lambda: DataLoader(Stream(), batch_size=8),
+    "workers": lambda: DataLoader(ColourDataset(), batch_size=8, num_workers=1),
+    "subsets": lambda: [
+        DataLoader(Subset(ColourDataset(), range(10)), batch_size=8),
+        DataLoader(Subset(ColourDataset(), range(10, 24)), batch_size=8),
+    ],
+}
+
+
+@pytest.mark.parametrize("loaders", LOADERS.values(), ids=LOADERS.keys())
+def test_the_result_does_not_depend_on_the_loader(trainer_options, make_dissection, writer, loaders):
+    validate(trainer_options, make_dissection(), ColourModule(), dataloaders=LOADERS["in order"]())
+    validate(trainer_options, make_dissection(), ColourModule(), dataloaders=loaders())
+    reference, report = writer.reports
+    assert report.num_images == 24
+    assert essence(report) == essence(reference)
+    assert report.images.keys() == {image.sample_id for neuron in report.neurons for image in neuron.top_images}
+
+
+def test_combined_loaders_are_identified_by_content(trainer_options, make_dissection, writer):
+    class Pairs(ColourModule):
+        def validation_step(self, batch, batch_idx):
+            self(batch["a"][0])
+
+    loader = CombinedLoader({"a": LOADERS["in order"](), "b": LOADERS["in order"]()}, mode="max_size")
+    validate(trainer_options, make_dissection(), Pairs(), dataloaders=loader)
+    assert [neuron.label for neuron in writer.reports[0].neurons] == EXPECTED
+    assert writer.reports[0].num_images == 24
+
+
+def test_images_are_taken_before_the_step_edits_them(trainer_options, make_dissection, writer):
+    class Careless(ColourModule):
+        def validation_step(self, batch, batch_idx):
+            self(batch[0])
+            batch[0].zero_()
+
+    validate(trainer_options, make_dissection(), Careless())
+    assert [neuron.label for neuron in writer.reports[0].neurons] == EXPECTED
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"mean": (0.4, 0.5, 0.6), "std": (0.2, 0.25, 0.5)},
+        {
+            "denormalize": lambda images: (
+                images * torch.tensor([0.2, 0.25, 0.5])[:, None, None] + torch.tensor([0.4, 0.5, 0.6])[:, None, None]
+            )
+        },
+    ],
+)
+def test_normalisation_can_be_given_where_it_cannot_be_found(trainer_options, make_dissection, writer, options):
+    class Hidden(Dataset):
+        def __init__(self):
+            self.inner = [ColourDataset()]
+
+        def __len__(self):
+            return 24
+
+        def __getitem__(self, index):
+            return {"pixels": self.inner[0][index][0], "name": f"image {index}"}
+
+    class Module(ColourModule):
+        def validation_step(self, batch, batch_idx):
+            self(batch["pixels"])
+
+    dissection = make_dissection(
+        image_fn=lambda batch: batch["pixels"] if isinstance(batch, dict) else batch, **options
+    )
+    validate(trainer_options, dissection, Module(), dataloaders=DataLoader(Hidden(), batch_size=8))
+    validate(trainer_options, make_dissection(), ColourModule())
+    assert essence(writer.reports[0]) == essence(writer.reports[1])
+
+
+class Colours(LightningDataModule):
+    def setup(self, stage):
+        self.data = ColourDataset()
+
+    def val_dataloader(self):
+        return DataLoader(self.data, batch_size=7)
+
+
+PROBES = {
+    "dataset": ColourDataset,
+    "loader": lambda: DataLoader(ColourDataset(), batch_size=7),
+    "datamodule": Colours,
+}
+
+
+@pytest.mark.parametrize("probe", PROBES.values(), ids=PROBES.keys())
+def test_a_probe_of_one_s_own_is_run_through_the_model(trainer_options, make_dissection, writer, probe):
+    few = DataLoader(Subset(ColourDataset(), range(4)), batch_size=4)
+    validate(trainer_options, make_dissection(probe=probe()), ColourModule(), dataloaders=few)
+    validate(trainer_options, make_dissection(), ColourModule())
+    own, reference = writer.reports
+    assert own.num_images == 24
+    assert [neuron.label for neuron in own.neurons] == EXPECTED
+    for mine, other in zip(own.neurons, reference.neurons, strict=True):
+        assert mine.score == pytest.approx(other.score, abs=1e-6, nan_ok=True)
+
+
+def test_forward_fn_runs_the_probe(trainer_options, make_dissection, writer):
+    dissection = make_dissection(probe=ColourDataset(), forward_fn=lambda module, batch: module.net(batch[0]))
+    validate(trainer_options, dissection, ColourModule())
+    assert [neuron.label for neuron in writer.reports[0].neurons] == EXPECTED
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["before the average", "after it"])
+def test_averaged_weights_are_seen_wherever_the_callback_stands(trainer_options, make_dissection, writer, first):
+    dissections = [make_dissection(name="own", probe=ColourDataset()), make_dissection(name="passing")]
+    average = EMAWeightAveraging(decay=0.5)
+    callbacks = [*dissections, average] if first else [average, *dissections]
+    Trainer(**trainer_options, callbacks=callbacks).fit(ColourModule(learning_rate=0.5))
+    for own, passing in zip(writer.reports[::2], writer.reports[1::2], strict=True):
+        mine = torch.tensor([neuron.top_images[0].activation for neuron in own.neurons])
+        other = torch.tensor([neuron.top_images[0].activation for neuron in passing.neurons])
+        torch.testing.assert_close(mine, other)
+
+
+def test_annotations_can_stand_in_for_an_encoder(trainer_options, make_dissection, writer):
+    validate(trainer_options, make_dissection(encoder="annotations"), ColourModule())
+    assert [neuron.label for neuron in writer.reports[0].neurons] == EXPECTED
+    assert writer.reports[0].settings["encoder"] == "annotations"
+
+
+def test_annotations_can_be_picked_out_of_a_batch(trainer_options, make_dissection, writer):
+    one_hot = torch.eye(len(COLOURS))
+    dissection = make_dissection(encoder="annotations", target_fn=lambda batch: one_hot[batch[1]])
+    validate(trainer_options, dissection, ColourModule())
+    assert [neuron.label for neuron in writer.reports[0].neurons] == EXPECTED
+
+
+def test_images_are_encoded_once_per_content(trainer_options, make_dissection):
+    dissection = make_dissection()
+    Trainer(**trainer_options, callbacks=[dissection]).fit(ColourModule())
+    assert dissection.encoder.num_encoded == 24

@@ -1,0 +1,22 @@
+"""The README's code runs and its commands can be found by whoever wants to run them."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("code", BLOCKS, ids=lambda code: code.splitlines()[0])
+def test_code_runs(code, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    exec(compile(code, "README.md", "exec"), {"__name__": "readme"})  # noqa: S102
+
+
+@pytest.mark.parametrize("heading", ["Quickstart", "Tests"])
+def test_each_command_is_one_line_that_makes_its_own_environment(heading):
+    section = README.split(f"\n## {heading}\n")[1]
+    (command,) = re.search(r"```\n(.*?)\n```", section, re.DOTALL)[1].splitlines()
+    assert command.startswith("python3 -m venv .venv && .venv/bin/pip install")
