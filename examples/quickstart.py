@@ -37,8 +37,9 @@ class PhotoSorter(LightningModule):
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
-        self.net = load_efficientnet_lite("lite0")
+        self.net = load_efficientnet_lite("lite0").train()
         self.net.reset_classifier(num_classes)
+        self.net.to(memory_format=torch.channels_last)
 
     def forward(self, images):
         return self.net(images)

@@ -262,7 +262,8 @@ class NeuronDissection(_Callback):
             self._run_own_probe(trainer, pl_module)
         try:
             if not _is_trial(trainer):
-                self._dissect(trainer, pl_module)
+                with isolate_rng():
+                    self._dissect(trainer, pl_module)
         finally:
             self._stop()
 
@@ -362,22 +363,21 @@ class NeuronDissection(_Callback):
             self.forward_fn(pl_module, batch)
 
     def _dissect(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        dirpath = self._find_dirpath(trainer)
         failures = [failure for failure in distributed.all_gather(self._failure) if failure is not None]
         if failures:
             self._give_up(pl_module, failures[0])
             return
-        dirpath = self._find_dirpath(trainer)
         try:
-            with isolate_rng():
-                report = self._running_dissector.report(
-                    epoch=trainer.current_epoch,
-                    step=trainer.global_step,
-                    cycle=self._cycle,
-                    logger_step=_logger_step(trainer),
-                    dirpath=dirpath,
-                    name=self.name,
-                    progress=ProgressBar(trainer.progress_bar_callback),
-                )
+            report = self._running_dissector.report(
+                epoch=trainer.current_epoch,
+                step=trainer.global_step,
+                cycle=self._cycle,
+                logger_step=_logger_step(trainer),
+                dirpath=dirpath,
+                name=self.name,
+                progress=ProgressBar(trainer.progress_bar_callback),
+            )
         except DissectionError:
             self._give_up(pl_module, traceback.format_exc())
             return
@@ -422,8 +422,9 @@ class NeuronDissection(_Callback):
         if self._report_dirpath is None:
             own = None
             if trainer.is_global_zero:
-                base = Path(self.dirpath or run_folder(trainer.loggers, trainer.default_root_dir))
-                own = unused_folder(base / self.name)
+                with self._guarded():
+                    base = Path(self.dirpath or run_folder(trainer.loggers, trainer.default_root_dir))
+                    own = unused_folder(base / self.name)
             self._report_dirpath = distributed.broadcast(own)
         return self._report_dirpath
 

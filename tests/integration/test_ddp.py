@@ -4,11 +4,21 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader, IterableDataset
 
 from lightning_dissect import distributed
 from tests.helpers.colours import ColourDataset, ColourModule
+
+
+@pytest.fixture(autouse=True)
+def _same_number_of_threads():
+    """Sums in another order differ in their last bit, and Lightning gives two processes fewer threads each."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 class FileWriter:

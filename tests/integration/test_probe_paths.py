@@ -141,6 +141,18 @@ def test_a_probe_of_one_s_own_is_run_through_the_model(trainer_options, make_dis
         assert mine.score == pytest.approx(other.score, abs=1e-6, nan_ok=True)
 
 
+def test_a_probe_is_run_even_if_the_length_of_the_validation_is_unknown(trainer_options, make_dissection, writer):
+    stream = DataLoader(Stream(), batch_size=8)
+    validate(trainer_options, make_dissection(probe=ColourDataset()), ColourModule(), dataloaders=stream)
+    assert [neuron.label for neuron in writer.reports[0].neurons] == EXPECTED
+    assert writer.reports[0].num_images == 24
+
+
+def test_a_stream_as_a_probe(trainer_options, make_dissection, writer):
+    validate(trainer_options, make_dissection(probe=Stream()), ColourModule())
+    assert [neuron.label for neuron in writer.reports[0].neurons] == EXPECTED
+
+
 def test_forward_fn_runs_the_probe(trainer_options, make_dissection, writer):
     dissection = make_dissection(probe=ColourDataset(), forward_fn=lambda module, batch: module.net(batch[0]))
     validate(trainer_options, dissection, ColourModule())

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from lightning_dissect.similarity import SIMILARITIES
+
 README = (Path(__file__).parents[2] / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 @pytest.mark.parametrize("code", BLOCKS, ids=lambda code: code.splitlines()[0])
 def test_code_runs(code, monkeypatch):
+    monkeypatch.setattr(SIMILARITIES, "_factories", dict(SIMILARITIES._factories))
     monkeypatch.setenv("WANDB_MODE", "offline")
     exec(compile(code, "README.md", "exec"), {"__name__": "readme"})  # noqa: S102
 

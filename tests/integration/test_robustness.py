@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_dissect import NeuronDissection
 from lightning_dissect.dissector import DissectionError
@@ -196,6 +196,47 @@ def test_a_probe_needs_a_forward(trainer_options, make_dissection):
 
     with pytest.raises(ValueError, match="forward_fn"):
         Trainer(**trainer_options, callbacks=[make_dissection(probe=ColourModule().data)]).validate(Stepper())
+
+
+def test_a_folder_that_cannot_be_looked_into_is_a_failure_like_any_other(trainer_options, make_dissection, monkeypatch):
+    def forbidden(folder):
+        raise PermissionError(folder)
+
+    monkeypatch.setattr("lightning_dissect.callback.unused_folder", forbidden)
+    with pytest.warns(UserWarning, match="PermissionError"):
+        Trainer(**trainer_options, callbacks=[make_dissection(strict=False)]).fit(ColourModule())
+
+
+def test_a_failure_leaves_random_states_alone(trainer_options, make_dissection):
+    class Random(Broken):
+        def encode_texts(self, texts):
+            torch.rand(3)
+            return super().encode_texts(texts)
+
+    weights = []
+    for callbacks in ([], [make_dissection(encoder=Random(), strict=False)]):
+        torch.manual_seed(1)
+        module = ColourModule(learning_rate=0.5)
+        Trainer(**trainer_options, callbacks=callbacks).fit(module)
+        weights.append(torch.cat([parameter.flatten() for parameter in module.parameters()]).detach())
+    assert torch.equal(*weights)
+
+
+def test_unknown_colours_are_warned_of_once(trainer_options, make_dissection):
+    loader = DataLoader(TensorDataset(4 * torch.randn(24, 3, 8, 8), torch.arange(24) % 4), batch_size=8)
+    trainer = Trainer(**trainer_options, callbacks=[make_dissection()])
+    with pytest.warns(UserWarning, match="Pass `mean` and `std` or `denormalize`") as caught:
+        trainer.fit(ColourModule(), val_dataloaders=loader, train_dataloaders=ColourModule().train_dataloader())
+    assert sum("`denormalize`" in str(warning.message) for warning in caught) == 1
+
+
+def test_testing_is_none_of_our_business(trainer_options, make_dissection, writer):
+    class Tested(ColourModule):
+        def test_step(self, batch, batch_idx):
+            self(batch[0])
+
+    Trainer(**trainer_options, callbacks=[make_dissection()]).test(Tested(), ColourModule().val_dataloader())
+    assert writer.reports == []
 
 
 def test_a_callback_without_a_trainer_says_so(make_dissection):
