@@ -15,7 +15,7 @@ EFFICIENTNET_LITE_SIZES = {"lite0": 224, "lite1": 240, "lite2": 260}
 OFFLINE_EXTRA = "lightning-dissect[offline]"
 
 
-def load_efficientnet_lite(name: str) -> nn.Module:
+def load_efficientnet_lite(name: str = "lite0") -> nn.Module:
     """Return a pretrained EfficientNet-Lite: an ordinary timm model in evaluation mode, on the CPU.
 
     Args:
@@ -32,7 +32,7 @@ def load_efficientnet_lite(name: str) -> nn.Module:
             If its package is not installed.
 
     Example:
-        >>> load_efficientnet_lite("lite0")(torch.zeros(1, 3, 224, 224)).shape
+        >>> load_efficientnet_lite()(torch.zeros(1, 3, 224, 224)).shape
         torch.Size([1, 1000])
 
     References:
