@@ -318,9 +318,11 @@ class NeuronDissection(_Callback):
     def _own_loader(self) -> DataLoader[Any]:
         """Return this process's share of the probe; a datamodule is set up the first time."""
         if isinstance(self.probe, (LightningDataModule, pytorch_lightning.LightningDataModule)):
-            if distributed.rank() == 0:
-                self.probe.prepare_data()
-            distributed.broadcast(None)
+            try:
+                if distributed.rank() == 0:
+                    self.probe.prepare_data()
+            finally:
+                distributed.broadcast(None)
             self.probe.setup("validate")
             self.probe = self.probe.val_dataloader()
         return probe_loader(self.probe, distributed.rank(), distributed.world_size())
@@ -418,14 +420,12 @@ class NeuronDissection(_Callback):
         rank_zero_warn(f"{self._title}: {reason}")
 
     def _find_dirpath(self, trainer: Trainer) -> Path | None:
-        """Choose the folder on rank 0 once; the others learn it so that it stands in every rank's state."""
-        if self._report_dirpath is None:
-            own = None
-            if trainer.is_global_zero:
-                with self._guarded():
-                    base = Path(self.dirpath or run_folder(trainer.loggers, trainer.default_root_dir))
-                    own = unused_folder(base / self.name)
-            self._report_dirpath = distributed.broadcast(own)
+        """Let rank 0 choose the folder once; the others learn it so that it stands in every rank's state."""
+        if self._report_dirpath is None and trainer.is_global_zero:
+            with self._guarded():
+                base = Path(self.dirpath or run_folder(trainer.loggers, trainer.default_root_dir))
+                self._report_dirpath = unused_folder(base / self.name)
+        self._report_dirpath = distributed.broadcast(self._report_dirpath)
         return self._report_dirpath
 
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from lightning_dissect import distributed
 from lightning_dissect.checks import check_positive
-from lightning_dissect.encoders import ENCODERS, EmbeddingCache, ImageTextEncoder, cache_folder
-from lightning_dissect.labelling import AnnotatedConcepts, CLIPDissect, ConceptSource, EncodedConcepts
+from lightning_dissect.encoders import ImageTextEncoder, cache_folder
+from lightning_dissect.labelling import CLIPDissect, resolve_concepts
 from lightning_dissect.probe import ConceptVocabulary, Thumbnails, content_ids, resolve_vocabulary
 from lightning_dissect.recording import (
     ActivationRecorder,
@@ -94,7 +94,7 @@ class Dissector:
         self.pooling = pooling
         self.num_top_images = num_top_images
         self.labelling = CLIPDissect(similarity, candidates=num_candidates)
-        self.concepts = _concept_source(resolve_vocabulary(vocabulary), encoder, cache_folder(cache))
+        self.concepts = resolve_concepts(resolve_vocabulary(vocabulary), encoder, cache_folder(cache))
         self.settings = {
             "similarity": repr(self.labelling.similarity),
             "encoder": encoder if isinstance(encoder, str) else repr(encoder),
@@ -362,14 +362,6 @@ class Dissector:
         self._thumbnails.prune(wanted)
         held = distributed.gather(self._thumbnails.pictures(wanted)) or []
         return {sample_id: picture for of_rank in held for sample_id, picture in of_rank.items()}
-
-
-def _concept_source(
-    vocabulary: ConceptVocabulary, encoder: str | ImageTextEncoder, dirpath: Path | None
-) -> ConceptSource:
-    if encoder == "annotations":
-        return AnnotatedConcepts(vocabulary)
-    return EncodedConcepts(vocabulary, EmbeddingCache(ENCODERS.resolve(encoder), dirpath))
 
 
 def _usable_part(own: Recording) -> Recording:

@@ -1,11 +1,12 @@
 """Where the image x concept matrix comes from: an encoder's embeddings or the dataset's own annotations."""
 
+from pathlib import Path
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from lightning_dissect.encoders.cache import EmbeddingCache
+from lightning_dissect.encoders import ENCODERS, EmbeddingCache, ImageTextEncoder
 from lightning_dissect.probe.annotations import annotation_matrix
 from lightning_dissect.probe.vocabulary import ConceptVocabulary
 
@@ -52,6 +53,26 @@ class ConceptSource(Protocol):
     def flush(self) -> None:
         """Keep on disk what was expensive to compute."""
         ...
+
+
+def resolve_concepts(
+    vocabulary: ConceptVocabulary, encoder: str | ImageTextEncoder, dirpath: Path | None = None
+) -> ConceptSource:
+    """Return the source that a choice of encoder stands for.
+
+    Args:
+        vocabulary: The concepts.
+        encoder: An encoder, its registered name, or ``"annotations"`` for the dataset's own annotations.
+        dirpath: Folder in which embeddings are kept, ``None`` keeps them in memory.
+
+    Raises:
+        ValueError:
+            If ``encoder`` is a string that is not registered.
+
+    """
+    if isinstance(encoder, str) and encoder == "annotations":
+        return AnnotatedConcepts(vocabulary)
+    return EncodedConcepts(vocabulary, EmbeddingCache(ENCODERS.resolve(encoder), dirpath))
 
 
 class EncodedConcepts:
