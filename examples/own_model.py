@@ -1,9 +1,11 @@
-"""Dissect a network as it is: any timm or torchvision model, without training it.
+"""Dissect a network as it is, without training it.
 
     python examples/own_model.py                                       # EfficientNet-Lite0, pretrained
     python examples/own_model.py --model my_package:my_model --layers stage3 stage4
 
-The model is wrapped in the smallest possible LightningModule and shown some photos by ``trainer.validate``.
+MODEL is a function (or class) that returns the network when called without arguments; ``torchvision.models:resnet18``
+thus has random weights. The network is wrapped in the smallest possible LightningModule and shown some photos of 224
+pixels in [-1, 1] by ``trainer.validate``.
 """
 
 import argparse
@@ -32,10 +34,12 @@ class Frozen(LightningModule):
 def main() -> None:
     """Load, dissect, print the best labels."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="lightning_dissect.encoders:load_efficientnet_lite", help="module:factory")
-    parser.add_argument("--layers", nargs="+", default=["blocks.6", "classifier"])
+    parser.add_argument(
+        "--model", default="lightning_dissect.encoders:load_efficientnet_lite", help="the network, as MODULE:FUNCTION"
+    )
+    parser.add_argument("--layers", nargs="+", default=["blocks.6", "classifier"], help="layers to dissect")
     parser.add_argument("--images", type=Path, help="folder of your own photos")
-    parser.add_argument("--output", type=Path, default=Path("outputs"))
+    parser.add_argument("--output", type=Path, default=Path("outputs"), help="folder for the report")
     options = parser.parse_args()
 
     module, factory = options.model.split(":")

@@ -60,8 +60,8 @@ def main() -> None:
     """Train, then say where everything lies and what each epoch brought."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=Path, help="folder of your own photos, one sub-folder per group")
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--output", type=Path, default=Path("outputs"))
+    parser.add_argument("--epochs", type=int, default=3, help="epochs to train, 3 by default")
+    parser.add_argument("--output", type=Path, default=Path("outputs"), help="folder for reports and runs")
     options = parser.parse_args()
 
     seed_everything(0)

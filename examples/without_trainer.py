@@ -1,5 +1,6 @@
 """Record and label in a loop of your own, first in plain PyTorch, then under Lightning Fabric."""
 
+import argparse
 from pathlib import Path
 
 import torch
@@ -26,14 +27,19 @@ def dissect(dissector, model, loader, dirpath):
 
 def main() -> None:
     """Dissect twice and show that it makes no difference."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=Path, help="folder of your own photos")
+    parser.add_argument("--output", type=Path, default=Path("outputs"), help="folder for the report")
+    options = parser.parse_args()
+
     model = load_efficientnet_lite("lite0").eval()
-    loader = DataLoader(PhotoDataset(load_photos(), TRANSFORM), batch_size=32)
+    loader = DataLoader(PhotoDataset(load_photos(images=options.images), TRANSFORM), batch_size=32)
     dissector = Dissector(layers=["blocks.6"], vocabulary="imagenet", encoder="assembled")
-    plain = dissect(dissector, model, loader, Path("outputs") / "plain")
+    plain = dissect(dissector, model, loader, options.output / "plain")
     HTMLWriter().write(plain, loggers=[])
 
     fabric = Fabric(accelerator="auto", devices=1)
-    under_fabric = dissect(dissector, fabric.setup(model), fabric.setup_dataloaders(loader), Path("outputs") / "fabric")
+    under_fabric = dissect(dissector, fabric.setup(model), fabric.setup_dataloaders(loader), options.output / "fabric")
 
     same = sum(mine.label == other.label for mine, other in zip(plain.neurons, under_fabric.neurons, strict=True))
     print(f"{same} of {len(plain.neurons)} labels are the same under Fabric; report: {plain.dirpath / 'report.html'}")

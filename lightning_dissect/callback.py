@@ -47,9 +47,9 @@ class NeuronDissection(_Callback):
     on and the reason is shown as a warning, unless ``strict`` is set.
 
     Logged metrics, for ``name="dissection"`` (see `lightning_dissect.report.metric_values`): ``dissection/quality``,
-    ``dissection/labelled``, ``dissection/dead``, ``dissection/non_finite``, ``dissection/distinct_labels`` and
-    ``dissection/labelled_share`` over all layers, and the same per layer as ``dissection/<layer>/quality`` and so on,
-    with the dots of the layer's name as underscores.
+    ``dissection/labelled``, ``dissection/labelled_share``, ``dissection/dead``, ``dissection/dead_share``,
+    ``dissection/non_finite`` and ``dissection/distinct_labels`` over all layers, and the same per layer as
+    ``dissection/<layer>/quality`` and so on; what is no letter, digit or ``_`` in the layer's name becomes ``_``.
 
     Args:
         layers: Layers to dissect: names, globs (``"layer*.1"``), unique ends of names, class names (``"Conv2d"``); a
@@ -141,6 +141,7 @@ class NeuronDissection(_Callback):
         self._dissector: Dissector | None = None
         self._writers: list[ReportWriter] = []
         self._probe_set = ProbeSet([])
+        self._layer_names: list[str] = []
         self._recording = False
         self._probe_pending = False
         self._batch_is_open = False
@@ -199,14 +200,15 @@ class NeuronDissection(_Callback):
         names = default_writers() if self.writers is None else self.writers
         self._writers = [WRITERS.resolve(writer) for writer in names]
         if not _builds_model_later(pl_module):
-            self._dissector.check_layers(pl_module)
+            self._layer_names = self._dissector.layer_names(pl_module)
         with isolate_rng():
             self._dissector.check_encoder()
+            self._prepare_probe()
 
     @override
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check the layers of models that are built during setup."""
-        self._running_dissector.check_layers(pl_module)
+        self._layer_names = self._running_dissector.layer_names(pl_module)
         if not trainer.enable_validation:
             rank_zero_warn(f"{self._title} labels neurons during validation, but this Trainer runs none.")
 
@@ -217,14 +219,15 @@ class NeuronDissection(_Callback):
             return
         self._recording = _is_trial(trainer) or self._num_validations % self.every_n_validations == 0
         self._num_validations += 0 if _is_trial(trainer) else 1
-        self._failure, self._batch_is_open = None, False
+        self._failure, self._batch_is_open, self._probe_pending = None, False, self.probe is not None
         if not self._recording:
             return
-        self._running_dissector.check_layers(pl_module)
+        if trainer.state.fn == "validate":
+            self._layer_names = self._running_dissector.layer_names(pl_module)
         with self._guarded():
-            self._probe_set = self._make_probe_set(trainer)
-            self._probe_pending = self.probe is not None
-            self._running_dissector.attach(pl_module, self._probe_set.reader)
+            previous, self._probe_set = self._probe_set, self._make_probe_set(trainer)
+            reader, is_same = self._probe_set.reader, self._probe_set.has_datasets_of(previous)
+            self._running_dissector.attach(pl_module, reader, keep_pictures=is_same)
 
     @override
     def on_validation_batch_start(
@@ -268,11 +271,6 @@ class NeuronDissection(_Callback):
             self._stop()
 
     @override
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Remove the hooks."""
-        self._stop()
-
-    @override
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Remove the hooks."""
         self._stop()
@@ -312,20 +310,23 @@ class NeuronDissection(_Callback):
                 self._running_dissector.detach()
 
     def _make_probe_set(self, trainer: Trainer) -> ProbeSet:
-        loaders = flatten_loaders(trainer.val_dataloaders) if self.probe is None else [self._own_loader()]
+        loaders = flatten_loaders(trainer._evaluation_loop._combined_loader)
+        if self.probe is not None:
+            loaders = [probe_loader(self.probe, distributed.rank(), distributed.world_size())]
         return ProbeSet(loaders, self.image_fn, self.target_fn, self.denormalize)
 
-    def _own_loader(self) -> DataLoader[Any]:
-        """Return this process's share of the probe; a datamodule is set up the first time."""
+    def _prepare_probe(self) -> None:
+        """Turn a datamodule into its loader."""
         if isinstance(self.probe, (LightningDataModule, pytorch_lightning.LightningDataModule)):
-            try:
-                if distributed.rank() == 0:
-                    self.probe.prepare_data()
-            finally:
-                distributed.broadcast(None)
+            if distributed.rank() == 0:
+                self.probe.prepare_data()
+            distributed.broadcast(None)
             self.probe.setup("validate")
-            self.probe = self.probe.val_dataloader()
-        return probe_loader(self.probe, distributed.rank(), distributed.world_size())
+            self.probe, *others = flatten_loaders(self.probe.val_dataloader())
+            if others:
+                raise ValueError(f"Expected `probe` to have one validation loader but got {1 + len(others)}. Pass one.")
+        if self.probe is not None:
+            probe_loader(self.probe)
 
     def _start_batch(self, batch: object, batch_idx: int, dataloader_idx: int) -> None:
         seen = self._probe_set.read_batch(batch, batch_idx, dataloader_idx, with_targets=self.encoder == "annotations")
@@ -344,8 +345,7 @@ class NeuronDissection(_Callback):
         for callback in vars(trainer)["callbacks"]:
             if isinstance(callback, NeuronDissection):
                 callback._end_batch()
-        progress = ProgressBar(trainer.progress_bar_callback)
-        with self._guarded():
+        with self._guarded(), ProgressBar(trainer.progress_bar_callback) as progress:
             (loader,) = self._probe_set.loaders
             num_batches = sized_len(loader) or math.inf
             for batch_idx, raw in enumerate(loader):
@@ -356,7 +356,6 @@ class NeuronDissection(_Callback):
                 self._running_dissector.end_batch()
                 self._batch_is_open = False
                 progress("Running the probe", batch_idx + 1, num_batches)
-            progress("Running the probe", 1, 1)
 
     def _forward(self, pl_module: LightningModule, batch: object) -> None:
         if self.forward_fn is None:
@@ -371,16 +370,17 @@ class NeuronDissection(_Callback):
             self._give_up(pl_module, failures[0])
             return
         try:
-            report = self._running_dissector.report(
-                epoch=trainer.current_epoch,
-                step=trainer.global_step,
-                cycle=self._cycle,
-                logger_step=_logger_step(trainer),
-                dirpath=dirpath,
-                name=self.name,
-                progress=ProgressBar(trainer.progress_bar_callback),
-            )
-        except DissectionError:
+            with ProgressBar(trainer.progress_bar_callback) as progress:
+                report = self._running_dissector.report(
+                    epoch=trainer.current_epoch,
+                    step=trainer.global_step,
+                    cycle=self._cycle,
+                    logger_step=_logger_step(trainer),
+                    dirpath=dirpath,
+                    name=self.name,
+                    progress=progress,
+                )
+        except Exception:  # noqa: BLE001
             self._give_up(pl_module, traceback.format_exc())
             return
         self.last_report = report
@@ -404,12 +404,12 @@ class NeuronDissection(_Callback):
 
     def _log(self, pl_module: LightningModule, metrics: Mapping[str, float]) -> None:
         self._has_logged = True
-        pl_module.log_dict(dict(metrics), on_step=False, on_epoch=True, rank_zero_only=False)
+        pl_module.log_dict(dict(metrics), on_step=False, on_epoch=True, sync_dist=True, reduce_fx="max")
 
     def _give_up(self, pl_module: LightningModule, reason: str) -> None:
         """Report a failed dissection; keys that were never logged become NaN so that they exist to be monitored."""
         if not self._has_logged:
-            layers = tuple(LayerDissection(layer, ()) for layer in self._running_dissector.layer_names(pl_module))
+            layers = tuple(LayerDissection(layer, ()) for layer in self._layer_names)
             empty = DissectionReport(0, 0, 0, layers, num_images=0, name=self.name)
             self._log(pl_module, dict.fromkeys(metric_values(empty), float("nan")))
         self._complain(f"This validation could not be dissected.\n{reason}")

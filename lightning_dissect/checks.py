@@ -75,5 +75,7 @@ def closest(name: str, candidates: list[str], count: int = 3) -> str:
         "Did you mean 'layer4' or 'layer3'?"
 
     """
-    matches = get_close_matches(name, candidates, n=count, cutoff=0.4) or candidates[:count]
-    return f"Did you mean {' or '.join(map(repr, matches))}?" if matches else "There is none to choose from."
+    matches = get_close_matches(name, candidates, n=count, cutoff=0.5)
+    if matches:
+        return f"Did you mean {' or '.join(map(repr, matches))}?"
+    return f"There are {', '.join(map(repr, candidates[:count]))}." if candidates else "There is none to choose from."

@@ -114,7 +114,10 @@ def _load_model(target: str) -> nn.Module:
     try:
         found: Any = importlib.import_module(module_name)
     except Exception as error:
-        raise ValueError(f"Expected to import {module_name!r} but got {type(error).__name__}: {error}.") from error
+        raise ValueError(
+            f"Expected to import {module_name!r} but got {type(error).__name__}: {error}. "
+            "Is it installed in this environment, or does it lie in the current folder?"
+        ) from error
     for part in path.split("."):
         if not hasattr(found, part):
             raise ValueError(

@@ -37,7 +37,7 @@ _SILENT = (
 
 
 class DissectionError(RuntimeError):
-    """A dissection could not be made; raised on every process for the same reason."""
+    """A dissection could not be made; raised on every process for the same reason, which its message names."""
 
 
 class Dissector:
@@ -120,19 +120,6 @@ class Dissector:
         """
         self.concepts.check()
 
-    def check_layers(self, model: nn.Module) -> None:
-        """Check that the layers exist in a model.
-
-        Args:
-            model: The model that will be recorded.
-
-        Raises:
-            ValueError:
-                If a layer is not found; the message names the closest.
-
-        """
-        self.layer_names(model)
-
     def layer_names(self, model: nn.Module) -> list[str]:
         """Return the full names of the layers that a model will be recorded at, in order.
 
@@ -146,13 +133,14 @@ class Dissector:
         """
         return list(select_layers(model, self.layers, self.pooling))
 
-    def attach(self, model: nn.Module, image_reader: ImageReader | None = None) -> None:
+    def attach(self, model: nn.Module, image_reader: ImageReader | None = None, *, keep_pictures: bool = True) -> None:
         """Register hooks on the layers of a model and forget what was recorded before.
 
         Args:
             model: The model to record.
             image_reader: Returns the picture of a sample id for the report, ``(height, width, 3)`` uint8. Without it
                 small pictures are kept while images pass.
+            keep_pictures: Whether sample ids stand for the same images as before, so that no picture is read twice.
 
         Raises:
             ValueError:
@@ -160,6 +148,7 @@ class Dissector:
 
         """
         self.detach()
+        self._thumbnails = self._thumbnails if keep_pictures else Thumbnails()
         self._recorder = ActivationRecorder(select_layers(model, self.layers, self.pooling))
         self._concept_rows = PooledActivations()
         self._image_reader = image_reader
@@ -270,22 +259,21 @@ class Dissector:
 
         """
         gathered = distributed.gather(_usable_part(self._recording()))
-        merged = None if gathered is None else _merge(gathered)
-        layers, cause = self._label(merged, progress or _no_progress)
+        layers, num_images, cause = self._label(gathered, progress or _no_progress)
         error = distributed.broadcast(None if cause is None else f"{type(cause).__name__}: {cause}")
         if error is not None:
             raise DissectionError(f"The neurons could not be labelled. {error}") from cause
         self._keep_embeddings()
         neurons = [neuron for layer in layers for neuron in layer.neurons]
         pictures = self._pictures({image.sample_id for neuron in neurons for image in neuron.top_images})
-        if merged is None:
+        if gathered is None:
             return None
         return DissectionReport(
             epoch=epoch,
             step=step,
             cycle=cycle,
             layers=layers,
-            num_images=len(merged.concept_rows.compute()[0]),
+            num_images=num_images,
             settings=self.settings,
             images=pictures,
             dirpath=dirpath,
@@ -305,15 +293,16 @@ class Dissector:
         )
 
     def _label(
-        self, recorded: Recording | None, progress: Progress
-    ) -> tuple[tuple[LayerDissection, ...], Exception | None]:
-        """Label on the process that holds the merged recording; an exception is for all processes to know."""
-        if recorded is None:
-            return (), None
+        self, gathered: Sequence[Recording] | None, progress: Progress
+    ) -> tuple[tuple[LayerDissection, ...], int, Exception | None]:
+        """Label on the process that holds all recordings; an exception is for all processes to know."""
+        if gathered is None:
+            return (), 0, None
         try:
-            return self._label_layers(recorded, progress), None
+            merged = _merge(gathered)
+            return self._label_layers(merged, progress), len(merged.concept_rows), None
         except Exception as exception:  # noqa: BLE001
-            return (), exception
+            return (), 0, exception
 
     def _label_layers(self, recorded: Recording, progress: Progress) -> tuple[LayerDissection, ...]:
         row_ids, rows = recorded.concept_rows.compute()
@@ -333,7 +322,7 @@ class Dissector:
     def _keep_embeddings(self) -> None:
         try:
             self.concepts.flush()
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - a full disk shows as an error of many a kind
             warnings.warn(f"The embeddings of images and concepts could not be kept on disk. {error}", stacklevel=3)
 
     def _keep_thumbnails(self, sample_ids: Tensor, images: Tensor) -> None:

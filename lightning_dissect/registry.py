@@ -67,7 +67,8 @@ class Registry(Generic[T]):
             return spec
         name, colon, argument = spec.partition(":")
         if name not in self._factories:
-            raise ValueError(f"Expected a {self.kind} or one of {sorted(self._factories)} but got {spec!r}.")
+            article = "an" if self.kind[0] in "aeiou" else "a"
+            raise ValueError(f"Expected {article} {self.kind} or one of {sorted(self._factories)} but got {spec!r}.")
         factory = self._factories[name]
         return factory(argument) if colon else factory()
 

@@ -53,6 +53,13 @@ class NeuronLabel:
         candidates: The best concepts, best first: the label, then the runner-ups.
         top_images: The most activating images, most activating first; ties in the order of the sample ids.
 
+    Example:
+        >>> neuron = NeuronLabel("fc", 7, "labelled", (ScoredConcept("cat", 0.5, 0.4), ScoredConcept("dog", 0.2, 0.1)))
+        >>> neuron.label, neuron.quality, [concept.concept for concept in neuron.runner_ups]
+        ('cat', 0.4, ['dog'])
+        >>> NeuronLabel("fc", 8, "dead").label
+        ''
+
     """
 
     layer: str
@@ -119,6 +126,12 @@ class DissectionReport:
         dirpath: Folder for what writers put on disk, ``None`` if nothing may be written.
         logger_step: Step under which the loggers get this report; ``None`` means ``step``.
         name: What tells this dissection from others of the same run; keys in loggers begin with it.
+
+    Example:
+        >>> layer = LayerDissection("fc", (NeuronLabel("fc", 0, "dead"),))
+        >>> report = DissectionReport(epoch=2, step=300, cycle=2, layers=(layer,), num_images=64)
+        >>> report.metrics["neurons"], report.metrics["dead"]
+        (1.0, 1.0)
 
     """
 

@@ -10,7 +10,26 @@ from lightning_dissect.registry import Registry
 
 @runtime_checkable
 class ImageTextEncoder(Protocol):
-    """Embeds images and texts so that their cosine says how well they match."""
+    """Embeds images and texts so that their cosine says how well they match.
+
+    Example:
+        >>> import torch
+        >>> class Colours:
+        ...     temperature = 1.0
+        ...     def encode_images(self, images: Tensor) -> Tensor:
+        ...         return torch.nn.functional.normalize(images.float().mean(dim=(2, 3)), dim=1)
+        ...     def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        ...         return torch.eye(3)[[["red", "green", "blue"].index(text) for text in texts]]
+        ...     def fingerprint(self) -> str:
+        ...         return "colours-1"
+        >>> encoder = Colours()
+        >>> isinstance(encoder, ImageTextEncoder)
+        True
+        >>> green = torch.tensor([0, 255, 0], dtype=torch.uint8).view(1, 3, 1, 1)
+        >>> encoder.encode_images(green) @ encoder.encode_texts(["red", "green"]).T
+        tensor([[0., 1.]])
+
+    """
 
     @property
     def temperature(self) -> float:

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from lightning_dissect.encoders import ENCODERS, EmbeddingCache, ImageTextEncoder
 from lightning_dissect.probe.annotations import annotation_matrix
@@ -69,6 +70,10 @@ def resolve_concepts(
         ValueError:
             If ``encoder`` is a string that is not registered.
 
+    Example:
+        >>> type(resolve_concepts(ConceptVocabulary(("cat", "dog")), "annotations")).__name__
+        'AnnotatedConcepts'
+
     """
     if isinstance(encoder, str) and encoder == "annotations":
         return AnnotatedConcepts(vocabulary)
@@ -89,13 +94,25 @@ class EncodedConcepts:
         self.cache = cache
 
     def check(self) -> None:
-        """Load the encoder; see `ConceptSource.check`."""
-        self.cache.encoder.fingerprint()
+        """Load the encoder; see `ConceptSource.check`.
+
+        Raises:
+            TypeError:
+                If the encoder lacks something of the protocol.
+
+        """
+        encoder: object = self.cache.encoder
+        if not isinstance(encoder, ImageTextEncoder):
+            raise TypeError(
+                "Expected `encoder` to be a name or an object with `temperature`, `encode_images`, `encode_texts` and "
+                f"`fingerprint` but got {type(encoder).__name__}."
+            )
+        encoder.fingerprint()
 
     def rows(self, images: Tensor, content_ids: Tensor, targets: Tensor | None) -> Tensor:  # noqa: ARG002
         """Return the embeddings of the images; see `ConceptSource.rows`."""
         self.cache.update_images(images, content_ids)
-        return self.cache.image_embeddings(content_ids)
+        return normalize(self.cache.image_embeddings(content_ids), dim=-1)
 
     def matrix(self, rows: Tensor) -> Tensor:
         """Return temperature times cosine; see `ConceptSource.matrix`."""
@@ -107,8 +124,8 @@ class EncodedConcepts:
 
     def concept_embeddings(self) -> Tensor:
         """Return one embedding of norm 1 per concept, the mean over its prompts, shape ``(concepts, dimensions)``."""
-        by_template = [self.cache.text_embeddings(prompts) for prompts in self.vocabulary.prompts]
-        return torch.nn.functional.normalize(torch.stack(by_template).mean(dim=0), dim=-1)
+        by_template = [normalize(self.cache.text_embeddings(prompts), dim=-1) for prompts in self.vocabulary.prompts]
+        return normalize(torch.stack(by_template).mean(dim=0), dim=-1)
 
 
 class AnnotatedConcepts:
@@ -116,6 +133,13 @@ class AnnotatedConcepts:
 
     Args:
         vocabulary: Names of the classes or attributes, in the order of the annotations.
+
+    Example:
+        >>> concepts = AnnotatedConcepts(ConceptVocabulary(("cat", "dog")))
+        >>> images, ids = torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.tensor([0, 1])
+        >>> concepts.matrix(concepts.rows(images, ids, targets=torch.tensor([1, 0])))
+        tensor([[0., 1.],
+                [1., 0.]])
 
     """
 

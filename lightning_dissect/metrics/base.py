@@ -9,7 +9,14 @@ from lightning_dissect.registry import Registry
 
 @runtime_checkable
 class NeuronMetric(Protocol):
-    """Scores every neuron against every concept; a pure function of its inputs."""
+    """Scores every neuron against every concept; a pure function of its inputs.
+
+    Example:
+        >>> from lightning_dissect.metrics import PearsonCorrelation
+        >>> isinstance(PearsonCorrelation(), NeuronMetric)
+        True
+
+    """
 
     def score(self, activations: Tensor, concept_presence: Tensor) -> Tensor:
         """Score neurons against concepts, higher is better.

@@ -107,6 +107,11 @@ def find_normalisation(dataset: object) -> Normalisation | None:
     Args:
         dataset: A dataset, or any object that `find_normalisations` can walk.
 
+    Example:
+        >>> from torchvision.transforms import v2
+        >>> find_normalisation(v2.Normalize(mean=[0.5], std=[0.25]))
+        Normalisation(mean=(0.5,), std=(0.25,))
+
     """
     found = find_normalisations(dataset)
     return found[0] if len(found) == 1 else None

@@ -29,7 +29,7 @@ class ProbeBatch:
         images: Canonical probe images, shape ``(images, 3, height, width)``, uint8.
         sample_ids: Id of each image, shape ``(images,)``, int64; ``None`` if only its content identifies it.
         keep: False for images that merely pad a process's share, shape ``(images,)``, bool; ``None`` if none does.
-        targets: Annotations, if they were asked for.
+        targets: Annotations, class indices ``(images,)`` or presence ``(images, concepts)``, if they were asked for.
 
     """
 
@@ -75,8 +75,8 @@ class ProbeSet:
         self.find_targets = target_fn or find_targets
         self.stretched = False
         self._image_fn = image_fn
-        datasets = [getattr(loader, "dataset", None) for loader in self.loaders]
-        self._denormalize = [denormalize or find_normalisation(dataset) for dataset in datasets]
+        self._datasets = [_dataset(loader) for loader in self.loaders]
+        self._denormalize = [denormalize or find_normalisation(dataset) for dataset in self._datasets]
         self._orders = [SampleOrder.of(loader, position) for position, loader in enumerate(self.loaders)]
 
     def read_batch(
@@ -105,6 +105,11 @@ class ProbeSet:
         targets = self.find_targets(batch) if with_targets else None
         return ProbeBatch(to_uint8(images, denormalize), sample_ids, keep, targets)
 
+    def has_datasets_of(self, other: "ProbeSet") -> bool:
+        """Return whether each loader has the same dataset as in another set, so that ids stand for the same samples."""
+        pairs = zip(self._datasets, other._datasets, strict=False)
+        return len(self._datasets) == len(other._datasets) and all(mine is theirs for mine, theirs in pairs)
+
     @property
     def reader(self) -> Callable[[int], Picture | None] | None:
         """Reads the picture of a sample id again from its dataset; ``None`` if not every loader allows it."""
@@ -125,21 +130,32 @@ class ProbeSet:
         )
 
 
+def _dataset(loader: object) -> object:
+    """Return a loader's dataset, or the datasets of a combined loader."""
+    parts = getattr(loader, "flattened", None)
+    return getattr(loader, "dataset", None) if parts is None else [_dataset(part) for part in parts]
+
+
 def flatten_loaders(loaders: object) -> list[Any]:
     """Return validation loaders, as a Trainer holds them, in the order of their ``dataloader_idx``.
 
     Args:
-        loaders: A loader, a list, tuple or mapping of loaders, or a combined loader. A combined loader that gives one
-            batch of each loader at a time counts as one loader of unknown order.
+        loaders: A loader, a list, tuple or mapping of loaders, or Lightning's combined loader of any of these. One that
+            gives a batch of each loader at a time counts as one loader of unknown order.
+
+    Example:
+        >>> first, second = DataLoader([1, 2]), DataLoader([3, 4])
+        >>> [list(loader.dataset) for loader in flatten_loaders({"a": first, "b": second})]
+        [[1, 2], [3, 4]]
 
     """
     if isinstance(loaders, Mapping):
         return list(loaders.values())
     if isinstance(loaders, (list, tuple)):
         return list(loaders)
-    if getattr(loaders, "mode", None) == "sequential" and hasattr(loaders, "flattened"):
-        return list(loaders.flattened)
-    return [loaders]
+    parts = getattr(loaders, "flattened", [loaders])
+    holds_one = len(parts) == 1 and getattr(loaders, "iterables", None) is parts[0]
+    return list(parts) if holds_one or getattr(loaders, "_mode", None) == "sequential" else [loaders]
 
 
 def probe_loader(probe: object, rank: int = 0, world_size: int = 1, batch_size: int = 32) -> DataLoader[Any]:

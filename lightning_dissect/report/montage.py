@@ -94,6 +94,12 @@ def neuron_montage(neuron: NeuronLabel, images: Mapping[int, Picture], size: int
         images: Pictures by sample id; where one is missing, its tile is a placeholder.
         size: Side of a tile in pixels.
 
+    Example:
+        >>> from lightning_dissect.types import TopImage
+        >>> neuron = NeuronLabel("fc", 0, "labelled", top_images=(TopImage(4, 0.9), TopImage(2, 0.8)))
+        >>> neuron_montage(neuron, {4: np.zeros((32, 32, 3), np.uint8)}, size=64).size
+        (132, 64)
+
     """
     pictures = [images.get(top.sample_id) for top in neuron.top_images]
     return montage(pictures, size) if pictures else None
@@ -112,6 +118,10 @@ def layer_montage(
 
     Returns:
         The picture, or ``None`` if no labelled neuron has top images.
+
+    Example:
+        >>> layer_montage(LayerDissection("fc", (NeuronLabel("fc", 0, "dead"),)), images={}) is None
+        True
 
     """
     neurons = best_and_worst(layer.neurons, count)
@@ -148,6 +158,10 @@ def jpeg_bytes(image: Image.Image, quality: int = 85) -> bytes:
     Args:
         image: RGB picture.
         quality: JPEG quality, 1 to 95.
+
+    Example:
+        >>> jpeg_bytes(Image.new("RGB", (8, 8)))[:2].hex()
+        'ffd8'
 
     """
     buffer = io.BytesIO()

@@ -77,6 +77,13 @@ def layer_rows(report: DissectionReport) -> list[dict[str, Any]]:
     Args:
         report: The dissection.
 
+    Example:
+        >>> from lightning_dissect.types import LayerDissection
+        >>> layer = LayerDissection("fc", (NeuronLabel("fc", 0, "labelled", (ScoredConcept("cat", 0.5, 0.4),)),))
+        >>> [row] = layer_rows(DissectionReport(epoch=1, step=8, cycle=1, layers=(layer,), num_images=9))
+        >>> row["layer"], row["labelled"], row["quality"]
+        ('fc', 1, 0.4)
+
     """
     rows = []
     for layer in report.layers:

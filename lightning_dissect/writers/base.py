@@ -9,7 +9,18 @@ from lightning_dissect.types import DissectionReport
 
 @runtime_checkable
 class ReportWriter(Protocol):
-    """Takes a report to one kind of output."""
+    """Takes a report to one kind of output.
+
+    Example:
+        >>> class Printer:
+        ...     def write(self, report: DissectionReport, loggers: Sequence[Any]) -> None:
+        ...         print(f"epoch {report.epoch}: {report.num_images} images")
+        >>> isinstance(Printer(), ReportWriter)
+        True
+        >>> Printer().write(DissectionReport(epoch=1, step=10, cycle=1, layers=(), num_images=9), loggers=[])
+        epoch 1: 9 images
+
+    """
 
     def write(self, report: DissectionReport, loggers: Sequence[Any]) -> None:
         """Write a report.

@@ -69,6 +69,14 @@ def read_report(path: Path | str) -> DissectionReport:
         ValueError:
             If the file holds no report or one of another schema.
 
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     report = DissectionReport(epoch=1, step=9, cycle=0, layers=(), num_images=5, dirpath=Path(folder))
+        ...     JSONWriter().write(report, [])
+        ...     read_report(Path(folder, "reports", "cycle-0000.json")).num_images
+        5
+
     """
     path = Path(path)
     record = json.loads(path.read_text(encoding="utf-8"))

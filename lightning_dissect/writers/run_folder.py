@@ -30,6 +30,14 @@ def unused_folder(folder: Path) -> Path:
     Args:
         folder: The folder that is wanted.
 
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as base:
+        ...     Path(base, "dissection").mkdir()
+        ...     Path(base, "dissection", "report.html").touch()
+        ...     unused_folder(Path(base, "dissection")).name
+        'dissection-v1'
+
     """
     candidate, version = folder, 0
     while candidate.is_dir() and any(candidate.iterdir()):

@@ -66,6 +66,12 @@ def test_two_processes_equal_one(trainer_options, make_dissection, tmp_path, num
     assert one == two
 
 
+@pytest.mark.ddp
+def test_metrics_that_all_processes_share_cause_no_warning(trainer_options, make_dissection, tmp_path, capfd):
+    run(2, trainer_options, make_dissection, tmp_path, ColourModule())
+    assert "dissection/" not in capfd.readouterr().err
+
+
 class ShuffledModule(ColourModule):
     def val_dataloader(self):
         return self.train_dataloader()
@@ -92,6 +98,25 @@ def test_a_process_without_images_takes_part(trainer_options, make_dissection, t
     reports = run(2, trainer_options, make_dissection, tmp_path, ColourModule(), probe=FirstProcessOnly())
     assert [report["num_images"] for report in reports] == [24, 24]
     assert [neuron[0] for neuron in reports[0]["neurons"]] == ["red", "green", "blue", ""]
+
+
+class Uneven(ColourModule):
+    """Has a layer with fewer neurons on the second process."""
+
+    def __init__(self):
+        super().__init__()
+        self.part = torch.nn.Identity()
+
+    def validation_step(self, batch, batch_idx):
+        self.part(self.net.paint(batch[0])[:, : 4 - self.global_rank])
+
+
+@pytest.mark.ddp
+def test_recordings_that_do_not_fit_together_do_not_stop_the_training(trainer_options, make_dissection):
+    options = {**trainer_options, "devices": 2, "strategy": "ddp_fork"}
+    trainer = Trainer(**options, callbacks=[make_dissection(layers=["part"], strict=False)])
+    trainer.fit(Uneven())
+    assert trainer.callback_metrics["dissection/part/quality"].isnan()
 
 
 @pytest.mark.ddp

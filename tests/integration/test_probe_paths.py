@@ -36,6 +36,18 @@ class Stream(IterableDataset):
         return (self.dataset[index] for index in range(len(self.dataset)))
 
 
+class Backwards(ColourDataset):
+    def __init__(self):
+        super().__init__()
+        self.images, self.classes = self.images.flip(0), self.classes.flip(0)
+
+
+def assert_pictures_show_their_label(report):
+    for neuron in report.neurons[:3]:
+        picture = report.images[neuron.top_images[0].sample_id]
+        assert list(COLOURS)[picture.mean(axis=(0, 1)).argmax()] == neuron.label
+
+
 LOADERS = {
     "in order": lambda: DataLoader(ColourDataset(), batch_size=8),
     "other batches": lambda: DataLoader(ColourDataset(), batch_size=5),
@@ -68,6 +80,27 @@ def test_combined_loaders_are_identified_by_content(trainer_options, make_dissec
     validate(trainer_options, make_dissection(), Pairs(), dataloaders=loader)
     assert [neuron.label for neuron in writer.reports[0].neurons] == EXPECTED
     assert writer.reports[0].num_images == 24
+
+
+def test_pictures_are_those_of_the_images_that_were_picked(trainer_options, make_dissection, writer):
+    class Pairs(ColourModule):
+        def validation_step(self, batch, batch_idx):
+            self(batch["b"][0])
+
+    loader = CombinedLoader({"a": DataLoader(Backwards(), batch_size=8), "b": LOADERS["in order"]()}, mode="min_size")
+    dissection = make_dissection(image_fn=lambda batch: batch["b"][0])
+    validate(trainer_options, dissection, Pairs(), dataloaders=loader)
+    assert_pictures_show_their_label(writer.reports[0])
+
+
+def test_pictures_follow_a_dataset_that_is_swapped(trainer_options, make_dissection, writer):
+    class Swapping(ColourModule):
+        def val_dataloader(self):
+            return DataLoader(Backwards() if self.current_epoch else ColourDataset(), batch_size=8)
+
+    Trainer(**trainer_options, reload_dataloaders_every_n_epochs=1, callbacks=[make_dissection()]).fit(Swapping())
+    for report in writer.reports:
+        assert_pictures_show_their_label(report)
 
 
 def test_images_are_taken_before_the_step_edits_them(trainer_options, make_dissection, writer):
@@ -119,7 +152,7 @@ class Colours(LightningDataModule):
         self.data = ColourDataset()
 
     def val_dataloader(self):
-        return DataLoader(self.data, batch_size=7)
+        return [DataLoader(self.data, batch_size=7)]
 
 
 PROBES = {

@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -17,7 +17,7 @@ from tests.helpers.colours import ColourEncoder, ColourModule, num_hooks
 BAD_ARGUMENTS = {
     "layers": ({"layers": ["net.pain"]}, r"net\.pain.*Did you mean 'net\.paint'"),
     "no layers": ({"layers": []}, "layers"),
-    "encoder": ({"encoder": "open_clap"}, "Expected a.* encoder or one of .*'open_clip'.* but got 'open_clap'"),
+    "encoder": ({"encoder": "open_clap"}, "Expected an encoder or one of .*'open_clip'.* but got 'open_clap'"),
     "vocabulary": ({"vocabulary": "imagnet"}, "'imagenet'.* but got 'imagnet'"),
     "empty vocabulary": ({"vocabulary": []}, "vocabulary"),
     "similarity": ({"similarity": "soft_wpni"}, "Expected a similarity or one of .*'soft_wpmi'.* but got 'soft_wpni'"),
@@ -126,6 +126,55 @@ def test_a_later_failure_leaves_the_last_value_for_those_who_monitor_it(trainer_
     assert trainer.callback_metrics["dissection/quality"] > 0.8
 
 
+class Rebuilt(ColourModule):
+    """Renames its layers after the fit has begun."""
+
+    def on_train_start(self):
+        self.net = nn.Sequential(*self.net)
+
+
+def test_layers_that_vanish_do_not_stop_the_training(trainer_options, make_dissection):
+    trainer = Trainer(**trainer_options, callbacks=[make_dissection(strict=False)])
+    with pytest.warns(UserWarning, match=r"net\.paint.*Did you mean"):
+        trainer.fit(Rebuilt())
+    assert trainer.current_epoch == 2
+    assert math.isnan(trainer.callback_metrics["dissection/net_paint/quality"])
+    with pytest.raises(DissectionError, match=r"net\.paint"):
+        Trainer(**trainer_options, callbacks=[make_dissection()]).fit(Rebuilt())
+
+
+def test_a_layer_that_is_missing_is_named_before_a_validation(trainer_options, make_dissection):
+    with pytest.raises(ValueError, match="Did you mean"):
+        Trainer(**trainer_options, callbacks=[make_dissection(layers="net.pain", strict=False)]).validate(Lazy())
+
+
+def test_embeddings_that_cannot_be_kept_cost_no_report(trainer_options, make_dissection, writer, monkeypatch, tmp_path):
+    def full(*args, **kwargs):
+        raise RuntimeError("No space left on device")
+
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    with pytest.warns(UserWarning, match="could not be kept on disk. No space left"):
+        Trainer(**trainer_options, callbacks=[make_dissection(cache=tmp_path)]).fit(ColourModule())
+    assert len(writer.reports) == 2
+
+
+def test_whatever_goes_wrong_in_a_report_is_a_warning(trainer_options, make_dissection, monkeypatch):
+    def broken(*args, **kwargs):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("lightning_dissect.probe.probe.read_image", broken)
+    trainer = Trainer(**trainer_options, callbacks=[make_dissection(strict=False)])
+    with pytest.warns(UserWarning, match="ZeroDivisionError"):
+        trainer.fit(ColourModule())
+    assert trainer.current_epoch == 2
+
+
+@pytest.mark.parametrize("encoder", [5, nn.Linear(2, 2)])
+def test_an_object_that_is_no_encoder_is_refused(trainer_options, make_dissection, encoder):
+    with pytest.raises(TypeError, match=r"`encode_images`.* but got (int|Linear)"):
+        Trainer(**trainer_options, callbacks=[make_dissection(encoder=encoder)]).fit(ColourModule())
+
+
 def test_a_failing_writer_does_not_stop_the_others(trainer_options, make_dissection, writer):
     class Clumsy:
         def write(self, report, loggers):
@@ -185,6 +234,20 @@ def test_fewer_images_than_a_similarity_needs_is_an_error(trainer_options, make_
         Trainer(**trainer_options, callbacks=[make_dissection(similarity="soft_wpmi")]).validate(
             ColourModule(num_images=1)
         )
+
+
+class TwoLoaders(LightningDataModule):
+    def val_dataloader(self):
+        return [DataLoader(ColourModule().data)] * 2
+
+
+@pytest.mark.parametrize(
+    ("probe", "error", "message"),
+    [(5, TypeError, "Expected `probe` .* but got int"), (TwoLoaders(), ValueError, "one validation loader but got 2")],
+)
+def test_a_probe_that_cannot_be_used_is_refused(trainer_options, make_dissection, probe, error, message):
+    with pytest.raises(error, match=message):
+        Trainer(**trainer_options, callbacks=[make_dissection(probe=probe, strict=False)]).fit(ColourModule())
 
 
 def test_a_probe_needs_a_forward(trainer_options, make_dissection):

@@ -36,5 +36,5 @@ def test_a_missing_package_says_what_to_install():
 
 
 def test_closest_falls_back_to_the_first_candidates_and_admits_an_empty_list():
-    assert closest("zzz", ["a", "b"]) == "Did you mean 'a' or 'b'?"
+    assert closest("zzz", ["a", "b"]) == "There are 'a', 'b'."
     assert closest("zzz", []) == "There is none to choose from."

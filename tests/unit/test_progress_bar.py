@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from lightning.pytorch.callbacks import RichProgressBar, TQDMProgressBar
 
@@ -14,18 +16,32 @@ class FakeRich:
         self.calls.append(("add", description, total))
         return 7
 
-    def update(self, task, completed, total, visible):
-        self.calls.append(("update", task, completed, total, visible))
+    def update(self, task, completed):
+        self.calls.append(("update", task, completed))
+
+    def remove_task(self, task):
+        self.calls.append(("remove", task))
 
 
-def test_a_rich_bar_gets_one_task_per_description_that_hides_when_done():
+@pytest.fixture
+def rich_bar():
     bar = RichProgressBar()
     bar.progress = FakeRich()
     bar.refresh = lambda: None
-    progress = ProgressBar(bar)
+    return bar
+
+
+def test_a_rich_bar_gets_one_task_per_description_that_goes_when_done(rich_bar):
+    progress = ProgressBar(rich_bar)
     progress("Labelling", 1, 2)
     progress("Labelling", 2, 2)
-    assert bar.progress.calls == [("add", "Labelling", 2), ("update", 7, 1, 2, True), ("update", 7, 2, 2, False)]
+    assert rich_bar.progress.calls == [("add", "Labelling", 2), ("update", 7, 1), ("update", 7, 2), ("remove", 7)]
+
+
+def test_a_task_that_is_broken_off_or_of_unknown_length_goes_too(rich_bar):
+    with ProgressBar(rich_bar) as progress:
+        progress("Running", 1, math.inf)
+    assert rich_bar.progress.calls[-1] == ("remove", 7)
 
 
 def test_a_tqdm_bar_gets_a_line_of_its_own(capsys):

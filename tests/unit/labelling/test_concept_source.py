@@ -36,6 +36,23 @@ def test_the_matrix_is_temperature_times_cosine():
     torch.testing.assert_close(source.matrix(rows), expected, atol=1e-4, rtol=0)
 
 
+class LoudLetters(Letters):
+    """Forgets to bring its embeddings to norm 1."""
+
+    def encode_images(self, images):
+        return 3 * super().encode_images(images) * torch.arange(1, len(images) + 1)[:, None]
+
+    def encode_texts(self, texts):
+        return super().encode_texts(texts) * torch.arange(1, len(texts) + 1)[:, None]
+
+
+def test_the_norm_of_embeddings_does_not_count():
+    vocabulary = ConceptVocabulary(("r", "g", "b", "rb"), templates=("{}", "b{}"))
+    sources = [EncodedConcepts(vocabulary, EmbeddingCache(encoder)) for encoder in (Letters(), LoudLetters())]
+    plain, loud = (source.matrix(source.rows(IMAGES, torch.tensor([5, 6]), None)) for source in sources)
+    torch.testing.assert_close(loud, plain)
+
+
 def test_several_prompts_of_a_concept_are_averaged():
     vocabulary = ConceptVocabulary(("r", "g"), templates=("{}", "b{}"))
     source = EncodedConcepts(vocabulary, EmbeddingCache(Letters()))

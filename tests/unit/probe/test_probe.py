@@ -1,7 +1,6 @@
-from dataclasses import dataclass
-
 import pytest
 import torch
+from lightning.pytorch.utilities import CombinedLoader
 from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, SubsetRandomSampler
 
 from lightning_dissect.probe import ProbeSet, flatten_loaders, index_ids, probe_loader
@@ -72,19 +71,14 @@ def test_images_whose_colours_are_a_guess_are_noticed():
     assert not known.stretched
 
 
-@dataclass
-class Combined:
-    flattened: list
-    mode: str
-
-
 def test_flatten_loaders():
     one, two = DataLoader(Ramp()), DataLoader(Ramp())
     assert flatten_loaders(one) == [one]
     assert flatten_loaders([one, two]) == [one, two]
     assert flatten_loaders({"a": one, "b": two}) == [one, two]
-    assert flatten_loaders(Combined([one, two], "sequential")) == [one, two]
-    parallel = Combined([one, two], "max_size")
+    assert flatten_loaders(CombinedLoader({"a": one, "b": [two]}, "sequential")) == [one, two]
+    assert flatten_loaders(CombinedLoader(one)) == [one]
+    parallel = CombinedLoader([one, two], "max_size")
     assert flatten_loaders(parallel) == [parallel]
 
 
