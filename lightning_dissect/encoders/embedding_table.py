@@ -2,6 +2,7 @@
 
 import uuid
 import warnings
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ class EmbeddingTable:
         self.dirpath = dirpath
         self.origin = origin
         self._rows: dict[int, int] = {}
-        self._blocks: list[Tensor] = []
+        self._buffer = torch.empty(0, 0)
         self._num_saved = 0
         if dirpath is not None and dirpath.is_dir():
             for file in sorted(dirpath.glob(f"{kind}-*.safetensors")):
@@ -72,15 +73,17 @@ class EmbeddingTable:
                 If the embeddings do not fit the ids or the table, or are not finite.
 
         """
-        check_embeddings(ids, embeddings, self._blocks[0].shape[1] if self._blocks else None)
+        check_embeddings(ids, embeddings, self._buffer.shape[1] if self._rows else None)
         fresh: dict[int, int] = {}
         for position, key in enumerate(ids.tolist()):
             if key not in self._rows:
                 fresh.setdefault(key, position)
         if fresh:
-            start = len(self)
-            self._rows.update({key: start + offset for offset, key in enumerate(fresh)})
-            self._blocks.append(embeddings[list(fresh.values())].detach().to("cpu", torch.float32))
+            start, end = len(self), len(self) + len(fresh)
+            self._reserve(end, embeddings.shape[1])
+            with torch.no_grad():
+                self._buffer[start:end] = embeddings[list(fresh.values())]
+            self._rows.update(zip(fresh, range(start, end), strict=True))
 
     def get(self, ids: Tensor) -> Tensor:
         """Return embeddings.
@@ -103,7 +106,7 @@ class EmbeddingTable:
                 f"Expected ids of {self.kind} that were embedded before, at least one, but {len(missing)} of "
                 f"{len(keys)} were not, such as {missing[:3]}; embed them first."
             )
-        return self._embeddings()[torch.tensor([self._rows[key] for key in keys])]
+        return self._buffer[torch.tensor([self._rows[key] for key in keys])]
 
     def flush(self) -> None:
         """Write what was added since the last call; does nothing for a table in memory."""
@@ -112,18 +115,22 @@ class EmbeddingTable:
         from safetensors.torch import save_file
 
         self.dirpath.mkdir(parents=True, exist_ok=True)
-        ids = torch.tensor(list(self._rows)[self._num_saved :])
-        embeddings = self._embeddings()[self._num_saved :].clone()
+        ids = torch.tensor(list(islice(self._rows, self._num_saved, None)))
+        embeddings = self._buffer[self._num_saved : len(self)].clone()
         name = f"{self.kind}-{uuid.uuid4().hex}.safetensors"
         unfinished = self.dirpath / f".{name}.unfinished"
         save_file({"ids": ids, "embeddings": embeddings}, unfinished, metadata=self._signature(ids, embeddings))
         unfinished.replace(self.dirpath / name)
         self._num_saved = len(self)
 
-    def _embeddings(self) -> Tensor:
-        if len(self._blocks) > 1:
-            self._blocks = [torch.cat(self._blocks)]
-        return self._blocks[0]
+    def _reserve(self, items: int, dimensions: int) -> None:
+        """Make room; a buffer that is full is replaced by one twice as long."""
+        if items > len(self._buffer):
+            with torch.inference_mode(mode=False):
+                buffer = torch.empty(max(items, 2 * len(self._buffer)), dimensions)
+                if self._rows:
+                    buffer[: len(self)] = self._buffer[: len(self)]
+            self._buffer = buffer
 
     def _signature(self, ids: Tensor, embeddings: Tensor) -> dict[str, str]:
         return {

@@ -4,9 +4,11 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 _FLAG = 1 << 62
-_CHUNK_ELEMENTS = 1 << 20
+_BITS_PER_LANE = 31
+_CHUNK_WORDS = 1 << 20
 _GOLDEN_GAMMA = -7046029254386353131
 _MIX = (-4658895280553007687, -7723592293110705685)
 
@@ -14,11 +16,13 @@ _MIX = (-4658895280553007687, -7723592293110705685)
 def content_ids(images: Tensor) -> Tensor:
     r"""Return an id per image that depends on its pixels, their places and its size, and on nothing else.
 
-    .. math:: \text{id} = 2^{62} + \lfloor (m_0 H + m_1 W + \sum_i m_{i+2}\, x_i \bmod 2^{64}) / 4 \rfloor
+    .. math:: \text{id} = 2^{62} + 2^{31} h_0 + h_1, \qquad
+              h_l = \lfloor (m_{l0} H + m_{l1} W + \sum_i m_{l,i+2}\, x_i \bmod 2^{64}) / 2^{33} \rfloor
 
-    with the bytes :math:`x_i` of the image and fixed pseudo-random odd multipliers :math:`m_i`: a multilinear hash, of
-    which the upper 62 bits are kept. Two different images share an id with a probability of about :math:`2^{-55}` or
-    less. The sum is over integers and thus the same on every device and for every split into batches.
+    with the bytes of the image, filled up with zeros, as signed little-endian 32-bit words :math:`x_i` and fixed
+    pseudo-random 64-bit multipliers :math:`m_{li}`: two multilinear hashes, of each of which the upper 31 bits are
+    kept. Two different images share an id with a probability of :math:`2^{-62}`. The sums are over integers and thus
+    the same on every device and for every split into batches.
 
     Args:
         images: The probe's canonical images, shape ``(images, 3, height, width)``, uint8, on any device.
@@ -45,24 +49,38 @@ def content_ids(images: Tensor) -> Tensor:
         raise ValueError(
             f"Expected `images` to be a 4-D uint8 tensor but got {images.dtype} with shape {tuple(images.shape)}."
         )
-    pixels = images.flatten(1)
-    multipliers = _multipliers(pixels.shape[1] + 2, images.device)
-    size = torch.tensor(images.shape[2:], device=images.device)
-    total = (multipliers[:2] * size).sum().repeat(len(pixels))
-    width = max(1, _CHUNK_ELEMENTS // max(1, len(pixels)))
-    for start in range(0, pixels.shape[1], width):
-        chunk = slice(start, start + width)
-        total += pixels[:, chunk].to(torch.int64).mul_(multipliers[2:][chunk]).sum(dim=1)
-    return _shift_right(total, 2) | _FLAG
+    words = _words(images.flatten(1))
+    lanes = _multipliers(words.shape[1] + 2, images.device)
+    height, width = images.shape[2:]
+    rows = max(1, _CHUNK_WORDS // max(1, words.shape[1]))
+    sums = [_multilinear(part.to(torch.int64), lanes[:, 2:]) for part in torch.split(words, rows)]
+    first, second = torch.cat(sums, dim=1) + lanes[:, :1] * height + lanes[:, 1:2] * width
+    kept = 64 - _BITS_PER_LANE
+    return _shift_right(first, kept) << _BITS_PER_LANE | _shift_right(second, kept) | _FLAG
+
+
+def _words(pixels: Tensor) -> Tensor:
+    """Return the bytes of each row as at least one 32-bit word, not copied where they are aligned."""
+    missing = -pixels.shape[1] % 4 if pixels.shape[1] else 4
+    if missing or pixels.storage_offset() % 4:
+        pixels = pad(pixels, (0, missing))
+    return pixels.view(torch.int32)
+
+
+def _multilinear(words: Tensor, lanes: Tensor) -> Tensor:
+    """Return the sums of products modulo 2**64, shape ``(2, images)``; only the CPU multiplies matrices of integers."""
+    if words.device.type == "cpu":
+        return torch.stack([torch.mv(words, lane) for lane in lanes])
+    return torch.stack([(words * lane).sum(dim=1) for lane in lanes])
 
 
 @lru_cache(maxsize=4)
 def _multipliers(count: int, device: torch.device) -> Tensor:
-    """Return odd 64-bit numbers from SplitMix64, shape ``(count,)``; a longer sequence starts with a shorter one."""
-    state = torch.arange(1, count + 1, dtype=torch.int64, device=device) * _GOLDEN_GAMMA
+    """Return 64-bit numbers from SplitMix64, shape ``(2, count)``, the generator's even outputs before the odd ones."""
+    state = torch.arange(1, 2 * count + 1, dtype=torch.int64, device=device) * _GOLDEN_GAMMA
     state = (state ^ _shift_right(state, 30)) * _MIX[0]
     state = (state ^ _shift_right(state, 27)) * _MIX[1]
-    return (state ^ _shift_right(state, 31)) | 1
+    return (state ^ _shift_right(state, 31)).view(count, 2).T.contiguous()
 
 
 def _shift_right(values: Tensor, bits: int) -> Tensor:

@@ -13,6 +13,8 @@ Denormalize = Normalisation | Callable[[Tensor], Tensor]
 _IMAGE_KEYS = ("image", "images", "pixel_values", "x", "img", "imgs", "input", "inputs")
 _TARGET_KEYS = ("label", "labels", "target", "targets", "y", "class", "classes")
 _RANGE_SLACK = 0.05
+_ELEMENTS_IN_CACHE = 1 << 20
+_ELEMENTS_ON_ACCELERATOR = 1 << 24
 _DESCRIBED_MEMBERS = 6
 
 
@@ -114,21 +116,19 @@ def to_uint8(images: Tensor, denormalize: Denormalize | None = None) -> Tensor:
 
     """
     _check_images("images", images)
-    if images.dtype != torch.uint8 and denormalize is not None:
-        undo = denormalize.undo if isinstance(denormalize, Normalisation) else denormalize
-        restored = undo(images.detach().to(torch.float32, copy=True))
-        _check_images("denormalize(images)", restored)
-        if restored.shape != images.shape:
-            raise ValueError(
-                f"Expected `denormalize` to keep the shape {tuple(images.shape)} but got {tuple(restored.shape)}."
-            )
-        images = restored
-    elif images.dtype != torch.uint8:
-        images = _stretch(images.detach().to(torch.float32))
-    if images.dtype != torch.uint8:
-        unit = images.detach().to(torch.float32).nan_to_num(nan=0.0, posinf=1.0, neginf=0.0).clamp(0, 1)
-        images = (unit * 255).round().to(torch.uint8)
-    return images.expand(-1, 3, -1, -1).clone(memory_format=torch.contiguous_format)
+    canonical = torch.empty(len(images), 3, *images.shape[2:], dtype=torch.uint8, device=images.device)
+    restore = _stretch if denormalize is None else _as_it_is
+    if isinstance(denormalize, Normalisation):
+        restore = denormalize.undo
+    elif denormalize is not None and images.dtype != torch.uint8:
+        images = _denormalized(images, denormalize)
+    if images.dtype == torch.uint8:
+        return canonical.copy_(images)
+    size = _images_at_once(images)
+    for part, target in zip(torch.split(images, size), torch.split(canonical, size), strict=True):
+        unit = restore(part.detach().to(torch.float32)).nan_to_num(nan=0.0, posinf=1.0, neginf=0.0)
+        target.copy_(unit.clamp_(0, 1).mul_(255).round_())
+    return canonical
 
 
 def out_of_range(images: Tensor) -> Tensor:
@@ -148,23 +148,53 @@ def out_of_range(images: Tensor) -> Tensor:
     """
     if images.dtype == torch.uint8 or images.numel() == 0:
         return torch.zeros(len(images), dtype=torch.bool, device=images.device)
-    low, high = _finite_range(images.detach().to(torch.float32))
-    return (low < -_RANGE_SLACK) | (high > 1 + _RANGE_SLACK)
+    parts = torch.split(images.detach(), _images_at_once(images))
+    return torch.cat([_is_outside(*_finite_range(part.to(torch.float32))) for part in parts])
+
+
+def _images_at_once(images: Tensor) -> int:
+    """Return how many images to work on at a time, so that intermediate results stay in the processor's cache."""
+    elements = _ELEMENTS_IN_CACHE if images.device.type == "cpu" else _ELEMENTS_ON_ACCELERATOR
+    return max(1, elements // max(1, images[:1].numel()))
+
+
+def _denormalized(images: Tensor, denormalize: Callable[[Tensor], Tensor]) -> Tensor:
+    restored = denormalize(images.detach().to(torch.float32, copy=True))
+    _check_images("denormalize(images)", restored)
+    if restored.shape != images.shape:
+        raise ValueError(
+            f"Expected `denormalize` to keep the shape {tuple(images.shape)} but got {tuple(restored.shape)}."
+        )
+    return restored
+
+
+def _as_it_is(images: Tensor) -> Tensor:
+    return images
 
 
 def _stretch(images: Tensor) -> Tensor:
     """Stretch the images that are out of range between their minimum and maximum."""
     if images.numel() == 0:
         return images
-    outside = out_of_range(images)
-    low, high = (value[:, None, None, None] for value in _finite_range(images))
+    low, high = _finite_range(images)
+    outside = _is_outside(low, high)
+    if not outside.any():
+        return images
+    low, high, outside = (value[:, None, None, None] for value in (low, high, outside))
     stretched = (images - low) / (high - low).clamp_min(torch.finfo(torch.float32).tiny)
-    return torch.where(outside[:, None, None, None], stretched, images)
+    return torch.where(outside, stretched, images)
+
+
+def _is_outside(low: Tensor, high: Tensor) -> Tensor:
+    return (low < -_RANGE_SLACK) | (high > 1 + _RANGE_SLACK)
 
 
 def _finite_range(images: Tensor) -> tuple[Tensor, Tensor]:
     """Return minimum and maximum per image over its finite values."""
     flat = images.flatten(1)
+    low, high = flat.amin(dim=1), flat.amax(dim=1)
+    if bool((low.isfinite() & high.isfinite()).all()):
+        return low, high
     finite = flat.isfinite()
     low = flat.where(finite, torch.inf).amin(dim=1)
     high = flat.where(finite, -torch.inf).amax(dim=1)

@@ -67,7 +67,7 @@ class LayerHook:
         """Close the batch and return its pooled activations.
 
         Returns:
-            Shape ``(images, neurons)`` float32 on the CPU; ``None`` if the layer did not fire or has failed.
+            Shape ``(images, neurons)`` float32 on the layer's device; ``None`` if the layer did not fire or has failed.
 
         Raises:
             ValueError:
@@ -125,7 +125,7 @@ class LayerHook:
                 images = len(values)
                 values = pooling.pool(values.to(torch.float32, copy=not leaves_output_alone(pooling)))
                 _check_pooled(values, images)
-            return values.to("cpu", torch.float32, copy=True)
+            return values.to(torch.float32, copy=True)
 
 
 def drop_stale_hooks(module: nn.Module) -> None:

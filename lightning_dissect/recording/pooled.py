@@ -1,16 +1,20 @@
 """Pooled activations of one layer on all images, collected batch by batch."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
+_BLOCK_ELEMENTS = 2**22
+
 
 class PooledActivations:
     """Collects one number per image and neuron, whatever the split into batches and their order.
 
-    Rows live in preallocated float32 buffers on the CPU that double when full. An image that comes more than once, as
-    padded samples of a distributed sampler do, counts once: the row that came first.
+    Rows live as float32 on the CPU in blocks that are filled one after the other; `compute` joins them, freeing each as
+    it goes, so that there is never more than one block beyond what was collected. An image that comes more than once,
+    as padded samples of a distributed sampler do, counts once: the row that came first.
 
     Example:
         >>> state = PooledActivations()
@@ -24,7 +28,8 @@ class PooledActivations:
 
     _rows: int
     _sample_ids: Tensor
-    _values: Tensor
+    _blocks: list[Tensor]
+    _free: int
 
     def __init__(self) -> None:
         self.reset()
@@ -43,22 +48,29 @@ class PooledActivations:
 
         """
         _check_rows(sample_ids, values)
-        if self._rows and values.shape[1] != self._values.shape[1]:
+        if self._rows and values.shape[1] != self._blocks[-1].shape[1]:
             raise ValueError(
-                f"Expected `values` to have {self._values.shape[1]} neurons as before but got {values.shape[1]}; "
+                f"Expected `values` to have {self._blocks[-1].shape[1]} neurons as before but got {values.shape[1]}; "
                 "a layer must give every image equally many."
             )
         end = self._rows + len(sample_ids)
-        self._reserve(end, neurons=values.shape[1])
         with torch.no_grad():
+            self._reserve_ids(end)
             self._sample_ids[self._rows : end] = sample_ids
-            self._values[self._rows : end] = values
+            while len(values):
+                part = values[: self._reserve(values)]
+                filled = len(self._blocks[-1]) - self._free
+                self._blocks[-1][filled : filled + len(part)] = part
+                self._free -= len(part)
+                values = values[len(part) :]
         self._rows = end
 
     def merge_state(self, other: "PooledActivations") -> None:
         """Add all images of another state of the same layer, after those that are here already."""
-        if other._rows:
-            self.update(other._sample_ids[: other._rows], other._values[: other._rows])
+        start = 0
+        for values in other._filled():
+            self.update(other._sample_ids[start : start + len(values)], values)
+            start += len(values)
 
     @torch.inference_mode(mode=False)
     def compute(self) -> tuple[Tensor, Tensor]:
@@ -66,46 +78,68 @@ class PooledActivations:
 
         Returns:
             Sample ids in ascending order, shape ``(images,)`` int64, and the activations of these images, shape
-            ``(images, neurons)`` float32. If the images came in ascending order, these are views of the buffers, not
-            copies: do not write to them.
+            ``(images, neurons)`` float32. They are views of what is held, not copies: do not write to them.
 
         """
-        sample_ids, values = self._sample_ids[: self._rows], self._values[: self._rows]
-        if bool((sample_ids[1:] > sample_ids[:-1]).all()):
-            return sample_ids, values
-        order = _first_occurrences(sample_ids)
-        return sample_ids[order], values[order]
+        sample_ids = self._sample_ids[: self._rows]
+        ascending = bool((sample_ids[1:] > sample_ids[:-1]).all())
+        if not ascending or len(self._blocks) > 1:
+            self._join(torch.arange(self._rows) if ascending else _first_occurrences(sample_ids))
+        values = next(self._filled(), torch.empty(0, 0))
+        return self._sample_ids[: self._rows], values
 
     def reset(self) -> None:
         """Forget all images. Tensors that `compute` returned stay valid."""
-        self._rows = 0
+        self._rows = self._free = 0
+        self._blocks = []
         with torch.inference_mode(mode=False):
             self._sample_ids = torch.empty(0, dtype=torch.int64)
-            self._values = torch.empty(0, 0)
 
     def __len__(self) -> int:
         """Return the number of different images."""
         return int(torch.unique(self._sample_ids[: self._rows]).numel())
 
-    def _reserve(self, rows: int, neurons: int) -> None:
-        if rows <= len(self._sample_ids) and neurons == self._values.shape[1]:
-            return
-        capacity = max(rows, 2 * len(self._sample_ids))
-        with torch.inference_mode(mode=False):
-            sample_ids, values = torch.empty(capacity, dtype=torch.int64), torch.empty(capacity, neurons)
-            if self._rows:
+    def _reserve_ids(self, rows: int) -> None:
+        if rows > len(self._sample_ids):
+            with torch.inference_mode(mode=False):
+                sample_ids = torch.empty(max(rows, 2 * len(self._sample_ids)), dtype=torch.int64)
                 sample_ids[: self._rows] = self._sample_ids[: self._rows]
-                values[: self._rows] = self._values[: self._rows]
-        self._sample_ids, self._values = sample_ids, values
+            self._sample_ids = sample_ids
+
+    def _reserve(self, values: Tensor) -> int:
+        """Return for how many rows the last block has room; without any, begin a block as long as all so far."""
+        if not self._free:
+            held = sum(map(len, self._blocks))
+            self._free = max(1, min(max(len(values), held), _BLOCK_ELEMENTS // max(1, values.shape[1])))
+            with torch.inference_mode(mode=False):
+                self._blocks.append(torch.empty(self._free, values.shape[1]))
+        return self._free
+
+    def _filled(self) -> Iterator[Tensor]:
+        """Give the filled part of every block."""
+        for block in self._blocks:
+            yield block[: len(block) - self._free] if block is self._blocks[-1] else block
+
+    def _join(self, order: Tensor) -> None:
+        """Bring the rows at positions ``order`` into one block with room for as many more, and drop the others."""
+        target = torch.full((self._rows,), -1)
+        target[order] = torch.arange(len(order))
+        joined = torch.empty(2 * len(order), self._blocks[0].shape[1])
+        blocks, start = list(self._filled()), 0
+        self._blocks = []
+        while blocks:
+            values = blocks.pop(0)
+            rows = target[start : start + len(values)]
+            start += len(values)
+            joined.index_copy_(0, rows[rows >= 0], values if bool((rows >= 0).all()) else values[rows >= 0])
+        self._sample_ids = self._sample_ids[order]
+        self._blocks, self._rows, self._free = [joined], len(order), len(joined) - len(order)
 
     @torch.inference_mode(mode=False)
     def __getstate__(self) -> dict[str, Any]:
-        filled = slice(self._rows)
-        return {
-            "_rows": self._rows,
-            "_sample_ids": self._sample_ids[filled].clone(),
-            "_values": self._values[filled].clone(),
-        }
+        sample_ids, values = self.compute()
+        blocks = [values.clone()] if len(values) else []
+        return {"_rows": len(sample_ids), "_sample_ids": sample_ids.clone(), "_blocks": blocks, "_free": 0}
 
 
 def check_sample_ids(sample_ids: Tensor) -> None:

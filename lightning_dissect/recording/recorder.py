@@ -1,8 +1,8 @@
 """Recording a model's activations through forward hooks."""
 
 import weakref
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -20,7 +20,8 @@ class ActivationRecorder:
 
     Hooks are on the layers only while the recorder is attached (`with recorder:` or `attach` and `detach`) and listen
     only between `start_batch` and `end_batch`. Outputs are reduced to one number per image and neuron inside the hook,
-    in float32 without autocast, and copied, so that in-place operations later in the forward do not reach them. The
+    in float32 without autocast, and copied, so that in-place operations later in the forward do not reach them. They
+    stay on their device until the batch ends, so that an accelerator is waited for once per batch. The
     model's outputs stay bit-identical, except where PyTorch itself takes another path for hooked modules (the fused
     kernel of `nn.TransformerEncoderLayer`); compiled models run eagerly meanwhile and keep their graphs.
 
@@ -143,8 +144,11 @@ class ActivationRecorder:
                 f"Expected `keep` to hold {len(sample_ids)} booleans, one per image of the batch, "
                 f"but got shape {tuple(kept.shape)} of {kept.dtype}."
             )
-        for name in self.layers:
-            self._store(name, sample_ids, kept)
+        taken = self._take()
+        rows = slice(None) if bool(kept.all()) else kept
+        for name, values in taken.items():
+            with _failure_kept(self._hooks[name]):
+                self.activations[name].update(sample_ids[rows], values[rows])
 
     def reset(self) -> None:
         """Forget all activations, failures and firings, and drop an open batch; stay attached or not."""
@@ -153,14 +157,28 @@ class ActivationRecorder:
             self.activations[name].reset()
             hook.reset()
 
-    def _store(self, name: str, sample_ids: Tensor, kept: Tensor) -> None:
-        hook = self._hooks[name]
-        try:
-            values = hook.take()
-            if values is not None:
-                self.activations[name].update(sample_ids[kept], values[kept])
-        except (RuntimeError, ValueError) as error:
-            hook.fail(error)
+    def _take(self) -> dict[str, Tensor]:
+        """Return what the layers gave for the batch, on the CPU, waiting once for each accelerator."""
+        taken: dict[str, Tensor] = {}
+        accelerators: set[torch.device] = set()
+        for name, hook in self._hooks.items():
+            with _failure_kept(hook):
+                values = hook.take()
+                if values is not None:
+                    taken[name] = values.to("cpu", non_blocking=True)
+                    accelerators |= {values.device} - {taken[name].device}
+        for accelerator in accelerators:
+            torch.accelerator.synchronize(accelerator)
+        return taken
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_release": None, "_sample_ids": None}
+
+
+@contextmanager
+def _failure_kept(hook: LayerHook) -> Iterator[None]:
+    """Let a layer that cannot be recorded fail alone."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        hook.fail(error)

@@ -6,6 +6,7 @@ from torch import Tensor
 from lightning_dissect.checks import check_positive
 
 ELEMENTS_AT_ONCE = 2**23
+IMAGES_PER_TILE = 1024
 
 
 def top_images(activations: Tensor, sample_ids: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
@@ -42,26 +43,50 @@ def top_images(activations: Tensor, sample_ids: Tensor, top_k: int) -> tuple[Ten
         )
     images, neurons = activations.shape
     k = min(top_k, images)
-    order = torch.argsort(sample_ids)
+    ascending = bool((sample_ids[1:] > sample_ids[:-1]).all())
+    order = torch.arange(images, device=sample_ids.device) if ascending else torch.argsort(sample_ids)
     values = activations.new_empty(neurons, k)
     ids = sample_ids.new_empty(neurons, k)
     block = max(1, ELEMENTS_AT_ONCE // images)
     for start in range(0, neurons, block):
         part = slice(start, start + block)
-        rows = activations[:, part].index_select(0, order).T.contiguous()
-        values[part], positions = _top_positions(rows, k)
-        ids[part] = sample_ids[order][positions]
+        columns = activations[:, part]
+        rows = _transposed(columns if ascending else columns.index_select(0, order))
+        places = order[_top_positions(rows.nan_to_num_(-torch.inf, torch.inf, -torch.inf), k)]
+        values[part] = columns.T.gather(1, places)
+        ids[part] = sample_ids[places]
     return values, ids
 
 
-def _top_positions(rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return the ``k`` largest values of each row in descending order and their positions, lower positions first."""
-    ranked = torch.where(rows.isnan(), -torch.inf, rows)
-    edge = ranked.topk(k, dim=1, sorted=False).values.amin(dim=1, keepdim=True)
-    above, at_edge = ranked > edge, ranked == edge
-    places_left = k - above.sum(dim=1, keepdim=True)
-    chosen = above | (at_edge & (at_edge.cumsum(dim=1, dtype=torch.int32) <= places_left))
-    positions = chosen.nonzero()[:, 1].view(len(rows), k)
-    by_value = ranked.gather(1, positions).argsort(dim=1, descending=True, stable=True)
-    positions = positions.gather(1, by_value)
-    return rows.gather(1, positions), positions
+def _transposed(columns: Tensor) -> Tensor:
+    """Return a transposed copy, made in tiles that fit the processor's cache."""
+    rows = columns.new_empty(columns.shape[::-1])
+    for source, target in zip(
+        torch.split(columns, IMAGES_PER_TILE), torch.split(rows, IMAGES_PER_TILE, dim=1), strict=True
+    ):
+        target.copy_(source.T)
+    return rows
+
+
+def _top_positions(rows: Tensor, k: int) -> Tensor:
+    """Return the positions of the ``k`` largest values of each row in descending order, lower positions first."""
+    best = rows.topk(min(k + 1, rows.shape[1]), dim=1)
+    positions = best.indices[:, :k]
+    tied = (best.values[:, k - 1] == best.values[:, -1]).nonzero()[:, 0] if rows.shape[1] > k else positions[:0, 0]
+    if len(tied):
+        positions = positions.index_copy(
+            0, tied, _first_at_edge(rows[tied], best.values[tied, :k], best.indices[tied, :k])
+        )
+    positions = positions.sort(dim=1).values
+    by_value = rows.gather(1, positions).argsort(dim=1, descending=True, stable=True)
+    return positions.gather(1, by_value)
+
+
+def _first_at_edge(rows: Tensor, values: Tensor, positions: Tensor) -> Tensor:
+    """Replace those of the chosen ``positions`` that share the lowest of their ``values`` by the first ones that do."""
+    edge = values[:, -1:]
+    countdown = torch.arange(rows.shape[1], 0, -1, dtype=torch.int32, device=rows.device)
+    first = torch.where(rows == edge, countdown, 0).topk(values.shape[1], dim=1).indices
+    above = values > edge
+    place = torch.arange(values.shape[1], device=rows.device) - above.sum(dim=1, keepdim=True)
+    return torch.where(above, positions, first.gather(1, place.clamp_min(0)))

@@ -13,6 +13,10 @@ def finite_neurons(activations: Tensor) -> Tensor:
     Returns:
         Boolean, shape ``(neurons,)``.
 
+    Example:
+        >>> finite_neurons(torch.tensor([[1.0, float("inf")], [1.0, 0.0]]))
+        tensor([ True, False])
+
     """
     low, high = torch.aminmax(activations, dim=0)
     return low.isfinite() & high.isfinite()

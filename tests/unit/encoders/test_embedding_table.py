@@ -28,6 +28,26 @@ def test_remembers_in_any_order_and_keeps_the_first() -> None:
     memory.flush()
 
 
+def test_memory_grows_seldom() -> None:
+    memory = table(None)
+    addresses = set()
+    for key in range(500):
+        memory.add(ids(key), torch.full((1, 2), float(key)))
+        assert memory.get(ids(key)).tolist() == [[key, key]]
+        addresses.add(memory._buffer.data_ptr())
+    assert len(addresses) <= 10
+    assert torch.equal(memory.get(torch.arange(500))[:, 0], torch.arange(500.0))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_inference_mode_leaves_a_table_that_can_grow(first: bool) -> None:
+    memory = table(None)
+    for key, inference in enumerate((first, not first, first)):
+        with torch.inference_mode(inference):
+            memory.add(ids(key), torch.ones(1, 2) * key)
+    assert memory.get(ids(2, 0)).tolist() == [[2, 2], [0, 0]]
+
+
 def test_unknown_ids_are_named() -> None:
     memory = table(None)
     with pytest.raises(KeyError, match=r"1 of 1 were not, such as \[4\]"):

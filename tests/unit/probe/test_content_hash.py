@@ -1,3 +1,5 @@
+import struct
+
 import pytest
 import torch
 
@@ -15,14 +17,21 @@ def splitmix64(count):
         state = (state + 0x9E3779B97F4A7C15) & MASK
         mixed = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & MASK
         mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & MASK
-        yield (mixed ^ (mixed >> 31)) | 1
+        yield mixed ^ (mixed >> 31)
 
 
 def slow_id(image):
+    """The formula in Python's unbounded integers."""
     _, height, width = image.shape
-    values = [height, width, *image.flatten().tolist()]
-    total = sum(factor * value for factor, value in zip(splitmix64(len(values)), values, strict=True)) & MASK
-    return 2**62 + (total >> 2)
+    data = image.flatten().numpy().tobytes()
+    data += bytes(-len(data) % 4)
+    values = [height, width, *(word for (word,) in struct.iter_unpack("<i", data))]
+    multipliers = list(splitmix64(2 * len(values)))
+    lanes = [
+        sum(factor * value for factor, value in zip(multipliers[lane::2], values, strict=True)) & MASK
+        for lane in (0, 1)
+    ]
+    return 2**62 + 2**31 * (lanes[0] >> 33) + (lanes[1] >> 33)
 
 
 def random_images(count, height=5, width=7, seed=0):
@@ -34,16 +43,32 @@ def test_first_value_of_the_generator():
     assert next(splitmix64(1)) == 0xE220A8397B1DCDAF
 
 
-def test_equals_the_formula():
-    images = random_images(4)
+@pytest.mark.parametrize("size", [(5, 7), (4, 4), (1, 1), (2, 3), (16, 17)])
+def test_equals_the_formula(size):
+    images = random_images(4, *size)
     assert content_ids(images).tolist() == [slow_id(image) for image in images]
+
+
+def test_the_way_of_other_devices_is_the_same():
+    words = torch.randint(-(2**31), 2**31, (5, 300), generator=torch.Generator().manual_seed(0))
+    lanes = module._multipliers(300, torch.device("cpu"))
+    expected = torch.stack([(words * lane).sum(dim=1) for lane in lanes])
+    assert torch.equal(module._multilinear(words, lanes), expected)
+
+
+def test_unaligned_images():
+    images = random_images(4, 4, 4)
+    storage = torch.empty(images.numel() + 1, dtype=torch.uint8)
+    unaligned = storage[1:].view(images.shape).copy_(images)
+    assert torch.equal(content_ids(unaligned), content_ids(images))
+    assert torch.equal(content_ids(torch.cat([images, images], dim=1)[:, :3]), content_ids(images))
 
 
 @pytest.mark.parametrize("chunk", [1, 13, 1 << 20])
 def test_neither_chunks_nor_batches_count(chunk, monkeypatch):
     images = random_images(9)
     expected = content_ids(images)
-    monkeypatch.setattr(module, "_CHUNK_ELEMENTS", chunk)
+    monkeypatch.setattr(module, "_CHUNK_WORDS", chunk)
     assert torch.equal(content_ids(images), expected)
     assert torch.equal(torch.cat([content_ids(part) for part in images.split([1, 6, 2])]), expected)
     assert torch.equal(content_ids(images.contiguous(memory_format=torch.channels_last)), expected)

@@ -238,5 +238,6 @@ def test_only_stale_hooks_are_dropped() -> None:
 
 
 def test_devices_without_autocast() -> None:
-    told = failure(torch.ones(4, 3, device="meta"))
-    assert "NotImplementedError" in told
+    values = recorded([torch.ones(4, 3, 5, 5, device="meta")], rows=4)
+    assert values is not None
+    assert (values.device.type, values.shape) == ("meta", (4, 3))

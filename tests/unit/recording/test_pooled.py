@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from lightning_dissect.recording import pooled as module
 from lightning_dissect.recording.pooled import PooledActivations
 
 IMAGES, NEURONS = 23, 5
@@ -103,6 +104,27 @@ def test_buffers_grow_by_doubling_and_pickle_trimmed() -> None:
     clone = copy.deepcopy(state)
     clone.update(torch.tensor([5000]), torch.zeros(1, 8))
     assert (len(state), len(clone)) == (1000, 1001)
+
+
+@pytest.mark.parametrize("ascending", [True, False])
+@pytest.mark.parametrize("elements", [1, 7 * NEURONS, 100 * NEURONS])
+def test_blocks_of_any_size_are_joined(elements: int, ascending: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_BLOCK_ELEMENTS", elements)
+    sample_ids, values = rows()
+    if ascending:
+        sample_ids = sample_ids.sort().values
+    state = PooledActivations()
+    for start in (0, 10, 10, 5, 20):
+        state.update(sample_ids[start : start + 10], values[start : start + 10])
+        if start == 5:
+            state.compute()
+    assert len(state) == IMAGES
+    order = sample_ids.argsort()
+    for found, expected in zip(state.compute(), (sample_ids[order], values[order]), strict=True):
+        assert torch.equal(found, expected)
+    clone = pickle.loads(pickle.dumps(state))  # noqa: S301
+    clone.merge_state(collected(sample_ids + 100, values, 4))
+    assert torch.equal(clone.compute()[1], torch.cat([values[order], values[order]]))
 
 
 def test_inference_mode_leaves_normal_tensors() -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from lightning_dissect.recording.eager import EAGER_EXECUTION
+from lightning_dissect.recording.hook import LayerHook
 from lightning_dissect.recording.layers import select_layers
 from lightning_dissect.recording.recorder import ActivationRecorder
 
@@ -97,6 +98,34 @@ def test_gradients_are_bit_identical(net: Net) -> None:
     assert expected is not None
     assert torch.equal(expected, net.conv.weight.grad)  # type: ignore[arg-type]
     assert not recorder.activations["conv"].compute()[1].requires_grad
+
+
+class OnMeta:
+    """Pools to a device whose values cannot be had."""
+
+    def pool(self, output: Tensor) -> Tensor:
+        return output.mean((2, 3)).to("meta")
+
+
+def test_a_layer_whose_values_cannot_be_moved_fails_alone(net: Net) -> None:
+    recorder = ActivationRecorder(select_layers(net, {"conv": OnMeta(), "bn": "mean"}))
+    record(net, recorder)
+    assert list(recorder.failures) == ["conv"]
+    assert "NotImplementedError" in recorder.failures["conv"]
+    assert len(recorder.activations["bn"]) == len(IDS)
+
+
+def test_an_accelerator_is_waited_for_once_per_batch(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited = []
+    monkeypatch.setattr(torch.accelerator, "synchronize", waited.append)
+    monkeypatch.setattr(Tensor, "to", lambda values, *_, **__: torch.zeros(values.shape))
+    monkeypatch.setattr(LayerHook, "take", lambda _: torch.ones(10, 4, device="meta"))
+    recorder = ActivationRecorder(select_layers(net, ["conv", "bn"]))
+    with recorder:
+        recorder.start_batch(IDS)
+        recorder.end_batch()
+    assert waited == [torch.device("meta")]
+    assert len(recorder.activations["bn"]) == len(IDS)
 
 
 def test_silent_layers_are_named(net: Net) -> None:
