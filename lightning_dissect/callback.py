@@ -310,8 +310,9 @@ class NeuronDissection(_Callback):
                 self._running_dissector.detach()
 
     def _make_probe_set(self, trainer: Trainer) -> ProbeSet:
-        loaders = flatten_loaders(trainer._evaluation_loop._combined_loader)
-        if self.probe is not None:
+        if self.probe is None:
+            loaders = flatten_loaders(trainer._evaluation_loop._combined_loader)
+        else:
             loaders = [probe_loader(self.probe, distributed.rank(), distributed.world_size())]
         return ProbeSet(loaders, self.image_fn, self.target_fn, self.denormalize)
 

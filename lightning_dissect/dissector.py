@@ -314,7 +314,7 @@ class Dissector:
         for done, (layer, state) in enumerate(recorded.activations.items(), start=1):
             ids, activations = state.compute()
             own_matrix = matrix if torch.equal(ids, row_ids) else matrix[torch.searchsorted(row_ids, ids)]
-            top = top_images(activations, ids, min(self.num_top_images, len(ids)))
+            top = top_images(activations, ids, self.num_top_images)
             layers.append(LayerDissection(layer, self.labelling.label(layer, activations, own_matrix, concepts, *top)))
             progress("Labelling layers", done, len(recorded.activations))
         return tuple(layers)
@@ -338,7 +338,7 @@ class Dissector:
         for state in self._attached().activations.values():
             ids, activations = state.compute()
             if len(ids):
-                shown.update(top_images(activations, ids, min(self.num_top_images, len(ids)))[1].flatten().tolist())
+                shown.update(top_images(activations, ids, self.num_top_images)[1].flatten().tolist())
         return shown
 
     def _pictures(self, wanted: set[int]) -> dict[int, Picture]:
