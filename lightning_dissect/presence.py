@@ -1,13 +1,19 @@
 """Concept presence: from image-text similarities to the probability that a concept is in an image."""
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from lightning_dissect.threads import numpy_reads, run_in_threads
 
 SHARPNESS = 2.0
 """How many nats the most present concept of a typical image lies above the average concept.
 
 Output units of known meaning, dense and sparse, correlate best with their own concept near 2; the optimum is flat.
 """
+
+FEW_IMAGES = 4
+"""Images whose logits stay in a processor's cache between one operation and the next."""
 
 
 def presence_temperature(concept_matrix: Tensor) -> float:
@@ -29,7 +35,8 @@ def presence_temperature(concept_matrix: Tensor) -> float:
 
     """
     best = concept_matrix.amax(dim=1).to(torch.float64)
-    lead = float((best - concept_matrix.mean(dim=1, dtype=torch.float64)).mean())
+    average = torch.cat([rows.mean(dim=1, dtype=torch.float64) for rows in torch.split(concept_matrix, 64)])
+    lead = float((best - average).mean())
     if not lead > torch.finfo(torch.float32).eps * float(best.abs().max()):
         raise ValueError(
             f"Expected `concept_matrix` to tell its {concept_matrix.shape[1]} concepts apart but got a best concept "
@@ -41,7 +48,8 @@ def presence_temperature(concept_matrix: Tensor) -> float:
 class ConceptPresence:
     """Softmax over concepts of a concept matrix, computed a few columns at a time.
 
-    The matrix of all probabilities is never whole: only its normalisers are kept.
+    The matrix of all probabilities is never whole: only its normalisers are kept, as ``normaliser`` of shape
+    ``(images, 1)``, so that a probability is ``exp(temperature * concept_matrix - normaliser)``.
 
     Args:
         concept_matrix: Image-text similarities, shape ``(images, concepts)``, any floating dtype.
@@ -60,20 +68,38 @@ class ConceptPresence:
         self.concept_matrix = concept_matrix
         self.temperature = presence_temperature(concept_matrix) if temperature is None else temperature
         images = max(1, max_bytes // (8 * concept_matrix.shape[1]))
-        blocks = torch.split(concept_matrix, images)
-        self._normaliser = torch.cat([self._logits(block).logsumexp(dim=1, keepdim=True) for block in blocks])
+        if numpy_reads(concept_matrix):
+            self.normaliser = self._normaliser_by_numpy(images)
+        else:
+            blocks = torch.split(concept_matrix, images)
+            self.normaliser = torch.cat([self._logits(block).logsumexp(dim=1, keepdim=True) for block in blocks])
 
-    def columns(self, concepts: slice | Tensor) -> Tensor:
+    def columns(self, concepts: slice | Tensor, images: slice | Tensor = slice(None)) -> Tensor:
         """Return the presence of some concepts.
 
         Args:
             concepts: Which concepts, as a slice or as indices of shape ``(chosen,)``.
+            images: Which images, in the same way; all of them by default.
 
         Returns:
             Probabilities in float64, shape ``(images, chosen)``.
 
         """
-        return (self._logits(self.concept_matrix[:, concepts]) - self._normaliser).exp_()
+        return (self._logits(self.concept_matrix[:, concepts][images]) - self.normaliser[images]).exp_()
 
     def _logits(self, values: Tensor) -> Tensor:
         return self.temperature * values.to(torch.float64)
+
+    def _normaliser_by_numpy(self, most_images: int) -> Tensor:
+        matrix = self.concept_matrix.detach().numpy()
+        normaliser = np.empty((len(matrix), 1))
+
+        def normalise(block: slice) -> None:
+            logits = np.multiply(matrix[block], self.temperature, dtype=np.float64)
+            peak = logits.max(axis=1, keepdims=True)
+            logits -= peak
+            np.exp(logits, out=logits).sum(axis=1, keepdims=True, out=normaliser[block])
+            normaliser[block] = peak + np.log(normaliser[block])
+
+        run_in_threads(normalise, len(matrix), min(FEW_IMAGES, most_images))
+        return torch.from_numpy(normaliser)
