@@ -1,6 +1,6 @@
 """Similarity functions: what chooses labels."""
 
-from lightning_dissect.similarity.base import SIMILARITIES, Similarity
+from lightning_dissect.similarity.base import SIMILARITIES, PreparableSimilarity, Scorer, Similarity, prepare
 from lightning_dissect.similarity.correlation import Correlation
 from lightning_dissect.similarity.cosine import Cosine
 from lightning_dissect.similarity.cosine_cubed import CosineCubed
@@ -15,9 +15,12 @@ __all__ = [
     "Correlation",
     "Cosine",
     "CosineCubed",
+    "PreparableSimilarity",
     "RankReorder",
+    "Scorer",
     "Similarity",
     "SoftWPMI",
     "finite_neurons",
     "live_neurons",
+    "prepare",
 ]

@@ -1,12 +1,13 @@
 """Whitened correlation: the similarity that labels every neuron on its own."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from lightning_dissect.checks import check_positive, check_score_inputs
-from lightning_dissect.similarity.base import SIMILARITIES
+from lightning_dissect.similarity.base import SIMILARITIES, Scorer
 from lightning_dissect.similarity.concept_space import ConceptSpace
 from lightning_dissect.similarity.live import live_neurons
 from lightning_dissect.standardise import standardised_columns
@@ -55,7 +56,7 @@ class Correlation:
     shrinkage: float = 1.0
     max_rank: int = 1536
     seed: int = 0
-    max_bytes: int = 2**26
+    max_bytes: int = 2**24
 
     def __post_init__(self) -> None:
         for name in ("shrinkage", "max_rank", "max_bytes"):
@@ -64,20 +65,35 @@ class Correlation:
     def score(self, activations: Tensor, concept_matrix: Tensor) -> Tensor:
         """Score neurons against concepts; see `Similarity.score`."""
         check_score_inputs(activations, concept_matrix)
-        scores = torch.full((activations.shape[1], concept_matrix.shape[1]), torch.nan, dtype=torch.float64)
-        scores = scores.to(activations.device)
-        live = live_neurons(activations)
-        if not live.any():
-            return scores
+        return self.prepared(concept_matrix)(activations)
+
+    def prepared(self, concept_matrix: Tensor) -> Scorer:
+        """Whiten the concepts once for many layers; see `PreparableSimilarity.prepared`.
+
+        The whitened concepts are kept, ``max_rank`` float64 values per concept at most.
+        """
         space = ConceptSpace(concept_matrix, self.max_rank, self.seed, self.max_bytes)
         covariance = space.covariance() / self.shrinkage
         factor = torch.linalg.cholesky(covariance + torch.eye(len(covariance)).to(covariance))
-        standardised = standardised_columns(activations[:, live])
-        along = space.project(standardised)
+        concepts = torch.linalg.solve_triangular(factor, space.coordinates, upper=False)
+        concepts /= torch.linalg.vector_norm(concepts, dim=0)
+        return partial(_score, concept_matrix, space, factor, concepts)
+
+
+def _score(
+    concept_matrix: Tensor, space: ConceptSpace, factor: Tensor, concepts: Tensor, activations: Tensor
+) -> Tensor:
+    check_score_inputs(activations, concept_matrix)
+    live = live_neurons(activations)
+    scores = concepts.new_full((activations.shape[1], concepts.shape[1]), torch.nan)
+    if live.any():
+        blocks = torch.split(activations[:, live], space.width, dim=1)
+        along = torch.cat([space.project(standardised_columns(block)) for block in blocks], dim=1)
         outside = 1 - along.square().sum(dim=0)
         neurons = torch.linalg.solve_triangular(factor, along, upper=False)
         neurons /= (neurons.square().sum(dim=0) + outside).sqrt()
-        for block, columns in space.blocks():
-            concepts = torch.linalg.solve_triangular(factor, space.project(columns), upper=False)
-            scores[live, block] = neurons.T @ (concepts / torch.linalg.vector_norm(concepts, dim=0))
-        return scores
+        if live.all():
+            torch.mm(neurons.T, concepts, out=scores)
+        else:
+            scores[live] = neurons.T @ concepts
+    return scores

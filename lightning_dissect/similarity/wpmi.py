@@ -1,12 +1,14 @@
 """WPMI, the hard-membership forerunner of soft-WPMI."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from lightning_dissect.checks import check_positive, check_score_inputs
-from lightning_dissect.similarity.base import SIMILARITIES
+from lightning_dissect.presence import ConceptPresence
+from lightning_dissect.similarity.base import SIMILARITIES, Scorer
 from lightning_dissect.similarity.mutual_information import pointwise_mutual_information
 from lightning_dissect.similarity.top_images import limited_top_k
 
@@ -49,7 +51,7 @@ class WPMI:
     scale: float = 2.0
     prior_weight: float = 0.6
     epsilon: float = 1e-7
-    max_bytes: int = 2**22
+    max_bytes: int = 2**23
 
     def __post_init__(self) -> None:
         for name in ("top_k", "scale", "epsilon", "max_bytes"):
@@ -64,11 +66,20 @@ class WPMI:
 
         """
         check_score_inputs(activations, concept_matrix)
+        return self.prepared(concept_matrix)(activations)
+
+    def prepared(self, concept_matrix: Tensor) -> Scorer:
+        """Compute the normalisers of the concept matrix once for many layers; see `PreparableSimilarity.prepared`."""
+        presence = ConceptPresence(concept_matrix, temperature=self.scale, max_bytes=self.max_bytes)
+        return partial(self._score, presence)
+
+    def _score(self, presence: ConceptPresence, activations: Tensor) -> Tensor:
+        check_score_inputs(activations, presence.concept_matrix)
+        membership = torch.ones(limited_top_k(self.top_k, len(activations)), dtype=torch.float64)
         return pointwise_mutual_information(
             activations,
-            concept_matrix,
-            scale=self.scale,
-            membership=torch.ones(limited_top_k(self.top_k, len(activations)), dtype=torch.float64),
+            presence,
+            membership=membership,
             epsilon=self.epsilon,
             prior_weight=self.prior_weight,
             max_bytes=self.max_bytes,

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lightning_dissect.similarity import SIMILARITIES, Similarity
+from lightning_dissect.similarity import SIMILARITIES, PreparableSimilarity, Similarity, prepare
 
 
 def test_registered_names():
@@ -21,3 +21,18 @@ def test_every_similarity_is_a_value_that_labels_most_planted_neurons(name, acti
 def test_unknown_name():
     with pytest.raises(ValueError, match=r"similarity or one of .*'soft_wpmi'.* but got 'soft_wpni'"):
         SIMILARITIES.resolve("soft_wpni")
+
+
+@pytest.mark.parametrize("name", list(SIMILARITIES))
+def test_a_prepared_similarity_scores_many_layers(name, activations, concept_matrix):
+    similarity = SIMILARITIES.resolve(name)
+    score = prepare(similarity, concept_matrix)
+    for layer in (activations, activations[:, :3]):
+        torch.testing.assert_close(score(layer), similarity.score(layer, concept_matrix))
+    with pytest.raises(ValueError, match="same number of images"):
+        score(activations[:100])
+
+
+def test_which_similarities_can_be_prepared():
+    prepared = [name for name in SIMILARITIES if isinstance(SIMILARITIES.resolve(name), PreparableSimilarity)]
+    assert prepared == ["correlation", "soft_wpmi", "wpmi"]

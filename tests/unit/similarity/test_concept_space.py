@@ -40,3 +40,20 @@ def test_sketch_is_seeded_and_leaves_the_global_generator_alone(concept_matrix):
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
     assert torch.equal(state, torch.random.get_rng_state())
+
+
+def test_a_column_outside_the_first_part_is_found():
+    """All columns but one lie in few dimensions."""
+    generator = torch.Generator().manual_seed(0)
+    matrix = torch.randn(200, 4, generator=generator) @ torch.randn(4, 300, generator=generator)
+    for lonely in (0, 150, 299):
+        odd = matrix.clone()
+        odd[:, lonely] = torch.randn(200, generator=generator)
+        space = ConceptSpace(odd, max_rank=40, seed=0, max_bytes=2**20)
+        energy = sum(columns.square().sum() for _, columns in space.blocks())
+        torch.testing.assert_close(space.coordinates.square().sum(), energy, rtol=1e-9, atol=0)
+
+
+def test_sketched_matrix_without_differences_spans_nothing():
+    space = ConceptSpace(torch.full((30, 50), 0.2), max_rank=10, seed=0, max_bytes=2**20)
+    assert space.covariance().eq(0).all()

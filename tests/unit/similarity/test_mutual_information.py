@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from lightning_dissect.presence import ConceptPresence
 from lightning_dissect.similarity.mutual_information import pointwise_mutual_information
 
 
@@ -14,8 +15,7 @@ def test_products_never_underflow(epsilon):
     concept_matrix = torch.zeros(400, 5).index_fill_(1, torch.tensor([0]), 1.0)
     scores = pointwise_mutual_information(
         activations,
-        concept_matrix,
-        scale=800.0,
+        ConceptPresence(concept_matrix, temperature=800.0),
         membership=torch.ones(300, dtype=torch.float64),
         epsilon=epsilon,
         prior_weight=0.0,

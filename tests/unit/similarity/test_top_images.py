@@ -19,3 +19,11 @@ def test_limited_top_k(top_k, images, expected):
 def test_limited_top_k_refuses_a_tiny_probe():
     with pytest.raises(ValueError, match="Use a larger probe or a smaller `top_k`"):
         limited_top_k(4, 3)
+
+
+@pytest.mark.parametrize("count", [1, 7, 30])
+def test_equals_a_stable_sort_with_many_ties(count):
+    generator = torch.Generator().manual_seed(0)
+    for values in (torch.randint(-2, 3, (30, 50), generator=generator).float(), torch.zeros(30, 2)):
+        expected = values.T.sort(dim=1, descending=True, stable=True).indices[:, :count]
+        assert torch.equal(top_rows(values, count, 2**20), expected)

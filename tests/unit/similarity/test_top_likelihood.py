@@ -1,0 +1,32 @@
+import numpy as np
+import pytest
+import torch
+
+from lightning_dissect.similarity.top_likelihood import TopLikelihood, multiply_factors
+
+
+@pytest.fixture
+def probability():
+    return torch.rand(30, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def rows():
+    return torch.randint(30, (4, 12), generator=torch.Generator().manual_seed(1))
+
+
+def test_loop_multiplies_factors(probability, rows):
+    slopes, offsets, product = np.linspace(1, 0.5, 12), np.linspace(0, 0.5, 12), np.full((4, 5), 2.0)
+    multiply_factors(probability.numpy(), rows.numpy(), slopes, offsets, product)
+    factors = offsets[:, None] + slopes[:, None] * probability.numpy()[rows.numpy()]
+    np.testing.assert_allclose(product, 2 * factors.prod(axis=1), rtol=1e-13)
+
+
+@pytest.mark.parametrize("epsilon", [1e-7, 1e-100, 1e-300])
+def test_both_ways_agree_with_a_sum_of_logarithms(probability, rows, epsilon):
+    pytest.importorskip("numba")
+    membership = torch.linspace(1, 0.9, 12, dtype=torch.float64)
+    likelihood = TopLikelihood(rows, membership, epsilon)
+    factors = 1 - membership[:, None] + epsilon + membership[:, None] * probability[rows]
+    torch.testing.assert_close(likelihood.by_torch(probability), factors.log().sum(dim=1))
+    torch.testing.assert_close(torch.from_numpy(likelihood.by_numba(probability.numpy())), factors.log().sum(dim=1))
