@@ -1,0 +1,168 @@
+"""What labelling costs: every similarity against its published form or its matrix product, in time and memory.
+
+Run ``python -m tests.benchmarks.labelling [--size tiny|small|full] [--json FILE]``. Ratios are taken within one run;
+what is slow is measured on a sample of neurons and multiplied, which the table says.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lightning_dissect.similarity import SIMILARITIES, RankReorder, prepare
+from tests.benchmarks.published import SOFT_WPMI, WPMI
+from tests.benchmarks.table import (
+    BenchmarkTable,
+    environment,
+    exponent,
+    in_subprocess,
+    in_turns,
+    peak_bytes,
+    resident_bytes,
+)
+
+MODULE = "tests.benchmarks.labelling"
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is labelled, how many neurons stand for all where it is slow, and how often it is measured."""
+
+    neurons: int
+    concepts: int
+    images: int
+    dimensions: int
+    sample: int
+    repeats: int
+
+
+SIZES = {
+    "tiny": Size(neurons=32, concepts=64, images=200, dimensions=16, sample=16, repeats=1),
+    "small": Size(neurons=512, concepts=5000, images=3000, dimensions=256, sample=64, repeats=3),
+    "full": Size(neurons=2048, concepts=20_000, images=10_000, dimensions=512, sample=64, repeats=3),
+}
+
+
+def inputs(size: Size) -> tuple[Tensor, Tensor]:
+    """Return activations and a concept matrix of an encoder with that many dimensions."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.nn.functional.normalize(torch.randn(size.images, size.dimensions, generator=generator), dim=1)
+    texts = torch.nn.functional.normalize(torch.randn(size.concepts, size.dimensions, generator=generator), dim=1)
+    return torch.randn(size.images, size.neurons, generator=generator), images @ texts.T
+
+
+def ratios(size: Size) -> BenchmarkTable:
+    """Measure every similarity, cold and warm, against what it is compared with."""
+    title = f"{size.neurons} neurons x {size.concepts} concepts x {size.images} images"
+    table = BenchmarkTable(title, environment())
+    activations, concept_matrix = inputs(size)
+    part = activations[:, : size.sample]
+    for name, published in (("soft_wpmi", SOFT_WPMI), ("wpmi", WPMI)):
+        probability = published.probability(concept_matrix)
+        references = [
+            (1.0, partial(published.probability, concept_matrix)),
+            (size.neurons / size.sample, partial(published.relative, part, probability)),
+        ]
+        reference = f"published, loop over {size.sample} neurons extrapolated"
+        _compare(table, name, activations, concept_matrix, reference, references, size.repeats)
+        del probability, references
+    product = [(1.0, partial(torch.matmul, activations.T, concept_matrix))]
+    for name in ("correlation", "cosine", "cosine_cubed"):
+        _compare(table, name, activations, concept_matrix, "A^T P in float32", product, size.repeats)
+    _compare_rank_reorder(table, part, concept_matrix)
+    return table
+
+
+def growth(size: Size, name: str) -> tuple[dict[str, float], dict[str, list[tuple[int, float]]]]:
+    """Return exponents and seconds of a warm call against neurons, concepts and images, each halved twice."""
+    curves: dict[str, list[tuple[int, float]]] = {"neurons": [], "concepts": [], "images": []}
+    for axis, points in curves.items():
+        for divisor in (4, 2, 1):
+            smaller = replace(size, **{axis: getattr(size, axis) // divisor})
+            activations, concept_matrix = inputs(smaller)
+            score = prepare(SIMILARITIES.resolve(name), concept_matrix)
+            (timing,) = in_turns([partial(score, activations)], size.repeats)
+            points.append((getattr(smaller, axis), timing.minimum))
+    return {axis: exponent(*zip(*points, strict=True)) for axis, points in curves.items()}, curves
+
+
+def peak(name: str, size: Size) -> int:
+    """Return the bytes that one call holds at most beyond inputs and output; call it in a process of its own."""
+    similarity = SIMILARITIES.resolve(name)
+    similarity.score(*inputs(SIZES["tiny"]))
+    activations, concept_matrix = inputs(size)
+    before = resident_bytes()
+    scores = similarity.score(activations, concept_matrix)
+    return peak_bytes() - before - scores.nbytes
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(prog=f"python -m {MODULE}", description=__doc__)
+    parser.add_argument("--size", choices=SIZES, default="full")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--peak", choices=list(SIMILARITIES), help="only measure the memory of one similarity")
+    options = parser.parse_args(arguments)
+    size = SIZES[options.size]
+    if options.peak:
+        print(peak(options.peak, size))  # noqa: T201
+        return
+    table = ratios(size)
+    print(table)  # noqa: T201
+    cost = BenchmarkTable("Exponent of warm cost in size (1 is linear)", environment())
+    curves = {}
+    for name in ("soft_wpmi", "correlation"):
+        exponents, curves[name] = growth(size, name)
+        cost.add(similarity=name, **exponents)
+    print(cost)  # noqa: T201
+    memory = BenchmarkTable("Peak memory beyond inputs and output", environment())
+    for name in ("soft_wpmi", "correlation") if options.size == "tiny" else [*list(SIMILARITIES)[:3], "soft_wpmi"]:
+        held = in_subprocess(MODULE, "--peak", name, "--size", options.size)
+        memory.add(similarity=name, MiB=held / 2**20)
+    print(memory)  # noqa: T201
+    if options.json:
+        tables = [found.as_json() for found in (table, cost, memory)]
+        options.json.write_text(json.dumps({"tables": tables, "curves": curves}, indent=2) + "\n", encoding="utf-8")
+
+
+def _compare(  # noqa: PLR0917
+    table: BenchmarkTable,
+    name: str,
+    activations: Tensor,
+    concept_matrix: Tensor,
+    reference: str,
+    references: list[tuple[float, Callable[[], object]]],
+    repeats: int,
+) -> None:
+    similarity = SIMILARITIES.resolve(name)
+    score = prepare(similarity, concept_matrix)
+    score(activations[:, :2])
+    ours = [partial(similarity.score, activations, concept_matrix), partial(score, activations)]
+    timings = in_turns([*ours, *(call for _, call in references)], repeats)
+    slow = sum(factor * timing.minimum for (factor, _), timing in zip(references, timings[2:], strict=True))
+    for state, timing in zip(("cold", "warm"), timings, strict=False):
+        table.add(
+            similarity=name, state=state, seconds=timing.minimum, median=timing.median,
+            against=reference, reference=slow, speedup=slow / timing.minimum,
+        )  # fmt: skip
+
+
+def _compare_rank_reorder(table: BenchmarkTable, activations: Tensor, concept_matrix: Tensor) -> None:
+    reorder = RankReorder()
+    soft = prepare(SIMILARITIES.resolve("soft_wpmi"), concept_matrix)
+    ours, other = in_turns([partial(reorder.score, activations, concept_matrix), partial(soft, activations)], 1)
+    images = int(reorder.top_fraction * len(activations))
+    table.add(
+        similarity="rank_reorder", state="cold", seconds=ours.minimum, median=ours.median,
+        against=f"warm soft_wpmi, {activations.shape[1]} neurons, top 100 against {images}", reference=other.minimum,
+        speedup=other.minimum / ours.minimum,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
