@@ -21,6 +21,7 @@ from lightning_dissect import distributed
 from lightning_dissect.checks import check_positive
 from lightning_dissect.dissector import DissectionError, Dissector
 from lightning_dissect.encoders import ImageTextEncoder
+from lightning_dissect.peers import Peers
 from lightning_dissect.probe import ConceptVocabulary, ProbeSet, flatten_loaders, given_denormalize, probe_loader
 from lightning_dissect.progress_bar import ProgressBar
 from lightning_dissect.recording import Pooling
@@ -80,6 +81,8 @@ class NeuronDissection(_Callback):
         name: First part of every logged key and name of the folder; tells several dissections of one run apart.
         dirpath: Folder in which the folder ``name`` is made; by default where the first logger keeps its files.
         cache: Whether embeddings are kept on disk between runs, or the folder where.
+        max_bytes: Bytes that recorded activations, embeddings, pictures and intermediate results may take in each
+            process; what does not fit is kept in memory-mapped files or computed block by block.
         strict: Whether a failed dissection stops the run.
 
     Raises:
@@ -115,6 +118,7 @@ class NeuronDissection(_Callback):
         name: str = "dissection",
         dirpath: str | Path | None = None,
         cache: bool | str | Path = True,
+        max_bytes: int = 2 * 2**30,
         strict: bool = False,
     ) -> None:
         super().__init__()
@@ -136,6 +140,7 @@ class NeuronDissection(_Callback):
         self.name = name
         self.dirpath = dirpath
         self.cache = cache
+        self.max_bytes = max_bytes
         self.strict = strict
         self.last_report: DissectionReport | None = None
         self._dissector: Dissector | None = None
@@ -191,6 +196,7 @@ class NeuronDissection(_Callback):
             num_candidates=self.num_candidates,
             num_top_images=self.num_top_images,
             cache=self.cache,
+            max_bytes=self.max_bytes,
         )
         if self.probe is not None and self.forward_fn is None and not _is_own(pl_module, "forward"):
             raise ValueError(
@@ -365,8 +371,9 @@ class NeuronDissection(_Callback):
             self.forward_fn(pl_module, batch)
 
     def _dissect(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        dirpath = self._find_dirpath(trainer)
-        failures = [failure for failure in distributed.all_gather(self._failure) if failure is not None]
+        with distributed.in_step("the start of a dissection") as peers:
+            dirpath = self._find_dirpath(trainer, peers)
+            failures = [failure for failure in peers.all_gather(self._failure) if failure is not None]
         if failures:
             self._give_up(pl_module, failures[0])
             return
@@ -386,8 +393,11 @@ class NeuronDissection(_Callback):
             return
         self.last_report = report
         self._cycle += 1
-        metrics = distributed.broadcast({} if report is None else metric_values(report))
-        self._write(trainer, report)
+        with distributed.in_step("writing the report") as peers:
+            written = ({}, []) if report is None else (metric_values(report), self._write(trainer, report))
+            metrics, failures = peers.broadcast(written)
+        for failure in failures:
+            self._complain(failure)
         self._log(pl_module, metrics)
         if self._probe_set.stretched and not self._has_warned_of_colours:
             self._has_warned_of_colours = True
@@ -396,12 +406,10 @@ class NeuronDissection(_Callback):
                 "transform, so that their colours are a guess. Pass `mean` and `std` or `denormalize`."
             )
 
-    def _write(self, trainer: Trainer, report: DissectionReport | None) -> None:
-        """Write on rank 0; a writer that fails does not stop the others."""
-        failures = [] if report is None else [_failure_of(writer, report, trainer) for writer in self._writers]
-        for failure in distributed.broadcast(failures):
-            if failure is not None:
-                self._complain(failure)
+    def _write(self, trainer: Trainer, report: DissectionReport) -> list[str]:
+        """Write everywhere and return what went wrong; a writer that fails does not stop the others."""
+        failures = [_failure_of(writer, report, trainer) for writer in self._writers]
+        return [failure for failure in failures if failure is not None]
 
     def _log(self, pl_module: LightningModule, metrics: Mapping[str, float]) -> None:
         self._has_logged = True
@@ -420,13 +428,13 @@ class NeuronDissection(_Callback):
             raise DissectionError(f"{self._title}: {reason}")
         rank_zero_warn(f"{self._title}: {reason}")
 
-    def _find_dirpath(self, trainer: Trainer) -> Path | None:
+    def _find_dirpath(self, trainer: Trainer, peers: Peers) -> Path | None:
         """Let rank 0 choose the folder once; the others learn it so that it stands in every rank's state."""
         if self._report_dirpath is None and trainer.is_global_zero:
             with self._guarded():
                 base = Path(self.dirpath or run_folder(trainer.loggers, trainer.default_root_dir))
                 self._report_dirpath = unused_folder(base / self.name)
-        self._report_dirpath = distributed.broadcast(self._report_dirpath)
+        self._report_dirpath = peers.broadcast(self._report_dirpath)
         return self._report_dirpath
 
 

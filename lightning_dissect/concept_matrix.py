@@ -2,7 +2,6 @@
 
 from functools import cached_property
 
-import torch
 from torch import Tensor
 
 
@@ -22,6 +21,7 @@ class ConceptMatrix:
             If the factors do not fit each other.
 
     Example:
+        >>> import torch
         >>> matrix = ConceptMatrix(torch.eye(3), torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]))
         >>> matrix.shape, matrix.columns(slice(1, 2), torch.tensor([2, 0]))
         ((3, 2), tensor([[6.],
@@ -83,6 +83,17 @@ class ConceptMatrix:
         """
         return self.columns(slice(None), images)
 
+    def of_images(self, images: Tensor) -> "ConceptMatrix":
+        """Return the matrix of some images.
+
+        Args:
+            images: Indices of shape ``(chosen,)``.
+
+        """
+        if not self.is_factored:
+            return WholeConceptMatrix(self.whole[images])
+        return ConceptMatrix(self.image_factors[images], self.concept_factors)
+
     @cached_property
     def whole(self) -> Tensor:
         """All similarities, shape ``(images, concepts)``; once made they stay, whatever they take."""
@@ -97,6 +108,7 @@ class WholeConceptMatrix(ConceptMatrix):
         values: Shape ``(images, concepts)``, floating.
 
     Example:
+        >>> import torch
         >>> WholeConceptMatrix(torch.eye(2)).rows(slice(0, 1))
         tensor([[1., 0.]])
 

@@ -9,15 +9,20 @@ import torch
 from torch import Tensor, nn
 
 from lightning_dissect import distributed
+from lightning_dissect.budget import ByteBudget
 from lightning_dissect.checks import check_positive
-from lightning_dissect.encoders import ImageTextEncoder, cache_folder
-from lightning_dissect.labelling import CLIPDissect, resolve_concepts
+from lightning_dissect.concept_matrix import ConceptMatrix
+from lightning_dissect.encoders import ImageTextEncoder, Progress, cache_folder, silent
+from lightning_dissect.labelling import CLIPDissect, LabelTable, PreparedLabelling, resolve_concepts, shared_presence
+from lightning_dissect.peers import Peers
 from lightning_dissect.probe import ConceptVocabulary, Thumbnails, content_ids, resolve_vocabulary
 from lightning_dissect.recording import (
     ActivationRecorder,
-    PooledActivations,
+    ActivationStorage,
+    NeuronShare,
     Pooling,
-    Recording,
+    RunningTopK,
+    exchange_neurons,
     select_layers,
     top_images,
 )
@@ -25,7 +30,6 @@ from lightning_dissect.similarity import Similarity
 from lightning_dissect.types import DissectionReport, LayerDissection, Picture
 
 ImageReader = Callable[[int], Picture | None]
-Progress = Callable[[str, int, float], None]
 LayerSpec = str | type[nn.Module] | Sequence[str | type[nn.Module]] | Mapping[str, str | Pooling]
 
 
@@ -60,6 +64,8 @@ class Dissector:
         num_top_images: Most activating images kept per neuron.
         cache: Whether embeddings are kept on disk between runs, in ``$LIGHTNING_DISSECT_CACHE`` or the user's cache
             folder, or the folder where.
+        max_bytes: Bytes that recorded activations, embeddings, pictures and intermediate results may take in each
+            process; what does not fit is kept in memory-mapped files or computed block by block.
 
     Raises:
         ValueError:
@@ -88,12 +94,14 @@ class Dissector:
         num_candidates: int = 5,
         num_top_images: int = 5,
         cache: bool | str | Path = True,
+        max_bytes: int = 2 * 2**30,
     ) -> None:
         check_positive("num_top_images", num_top_images)
         self.layers = layers
         self.pooling = pooling
         self.num_top_images = num_top_images
-        self.labelling = CLIPDissect(similarity, candidates=num_candidates)
+        self.budget = ByteBudget(max_bytes)
+        self.labelling = CLIPDissect(similarity, candidates=num_candidates, max_bytes=max(1, self.budget.work // 4))
         self.concepts = resolve_concepts(resolve_vocabulary(vocabulary), encoder, cache_folder(cache))
         self.settings = {
             "similarity": repr(self.labelling.similarity),
@@ -102,14 +110,17 @@ class Dissector:
             "pooling": pooling if isinstance(pooling, str) else repr(pooling),
         }
         self._recorder: ActivationRecorder | None = None
-        self._concept_rows = PooledActivations()
-        self._thumbnails = Thumbnails()
+        self._prepared: PreparedLabelling | None = None
+        self._thumbnails = Thumbnails(budget=self.budget.pictures)
+        self._best_so_far: dict[str, tuple[RunningTopK, int]] = {}
         self._image_reader: ImageReader | None = None
         self._keep = torch.empty(0, dtype=torch.bool)
         self._batch = (torch.empty(0, dtype=torch.int64), torch.empty(0, 3, 1, 1, dtype=torch.uint8))
 
     def check_encoder(self) -> None:
-        """Load the encoder, so that what is missing is known before time is spent.
+        """Check that the encoder can be used, so that what is missing is known before time is spent.
+
+        It is loaded for that only where its weights are not known from an earlier run.
 
         Raises:
             ModuleNotFoundError:
@@ -148,9 +159,12 @@ class Dissector:
 
         """
         self.detach()
-        self._thumbnails = self._thumbnails if keep_pictures else Thumbnails()
-        self._recorder = ActivationRecorder(select_layers(model, self.layers, self.pooling))
-        self._concept_rows = PooledActivations()
+        self._thumbnails = self._thumbnails if keep_pictures else Thumbnails(budget=self.budget.pictures)
+        self._recorder = ActivationRecorder(
+            select_layers(model, self.layers, self.pooling), ActivationStorage(self.budget.activations)
+        )
+        self.concepts.start()
+        self._best_so_far = {}
         self._image_reader = image_reader
         self._recorder.attach()
 
@@ -203,8 +217,7 @@ class Dissector:
         kept_images, kept_ids = images[self._keep.to(images.device)], sample_ids[self._keep]
         kept_targets = None if targets is None else targets[self._keep.to(targets.device)]
         if len(kept_ids):
-            rows = self.concepts.rows(kept_images, content[self._keep], kept_targets)
-            self._concept_rows.update(kept_ids, rows)
+            self.concepts.update(kept_images, kept_ids, content[self._keep], kept_targets)
         self._batch = (kept_ids, kept_images)
         recorder.start_batch(sample_ids)
 
@@ -258,15 +271,15 @@ class Dissector:
                 On every process, if nothing was recorded or a process failed to label.
 
         """
-        gathered = distributed.gather(_usable_part(self._recording()))
-        layers, num_images, cause = self._label(gathered, progress or _no_progress)
-        error = distributed.broadcast(None if cause is None else f"{type(cause).__name__}: {cause}")
-        if error is not None:
-            raise DissectionError(f"The neurons could not be labelled. {error}") from cause
+        try:
+            with distributed.in_step("the dissection") as peers:
+                layers, num_images, pictures = self._label(peers, progress or silent)
+        except DissectionError:
+            raise
+        except Exception as cause:
+            raise DissectionError(f"The neurons could not be labelled. {type(cause).__name__}: {cause}") from cause
         self._keep_embeddings()
-        neurons = [neuron for layer in layers for neuron in layer.neurons]
-        pictures = self._pictures({image.sample_id for neuron in neurons for image in neuron.top_images})
-        if gathered is None:
+        if distributed.rank() != 0:
             return None
         return DissectionReport(
             epoch=epoch,
@@ -286,38 +299,57 @@ class Dissector:
             raise RuntimeError("Expected a model to be attached but got none. Call `attach` or use `record` first.")
         return self._recorder
 
-    def _recording(self) -> Recording:
-        recorder = self._attached()
-        return Recording(
-            dict(recorder.activations), self._concept_rows, tuple(recorder.silent_layers), dict(recorder.failures)
-        )
-
-    def _label(
-        self, gathered: Sequence[Recording] | None, progress: Progress
-    ) -> tuple[tuple[LayerDissection, ...], int, Exception | None]:
-        """Label on the process that holds all recordings; an exception is for all processes to know."""
-        if gathered is None:
-            return (), 0, None
-        try:
-            merged = _merge(gathered)
-            return self._label_layers(merged, progress), len(merged.concept_rows), None
-        except Exception as exception:  # noqa: BLE001
-            return (), 0, exception
-
-    def _label_layers(self, recorded: Recording, progress: Progress) -> tuple[LayerDissection, ...]:
-        row_ids, rows = recorded.concept_rows.compute()
-        concepts = self.concepts.vocabulary.concepts
-        progress("Encoding concepts", 0, 1)
-        matrix = self.concepts.matrix(rows)
-        progress("Encoding concepts", 1, 1)
+    def _label(self, peers: Peers, progress: Progress) -> tuple[tuple[LayerDissection, ...], int, dict[int, Picture]]:
+        """Label with all processes; rank 0 gets the labels and the pictures that they show."""
+        names = self._usable_layers(peers)
+        self.concepts.exchange(peers, progress)
+        row_ids, matrix = self.concepts.matrix(self.budget.concepts)
+        prepared = self._prepare(matrix, peers)
         layers = []
-        for done, (layer, state) in enumerate(recorded.activations.items(), start=1):
-            ids, activations = state.compute()
-            own_matrix = matrix if torch.equal(ids, row_ids) else matrix[torch.searchsorted(row_ids, ids)]
-            top = top_images(activations, ids, self.num_top_images)
-            layers.append(LayerDissection(layer, self.labelling.label(layer, activations, own_matrix, concepts, *top)))
-            progress("Labelling layers", done, len(recorded.activations))
-        return tuple(layers)
+        for done, name in enumerate(names, start=1):
+            share = exchange_neurons(self._attached().activations[name], peers, self.budget.work)
+            fitting = prepared
+            if not torch.equal(share.sample_ids, row_ids):
+                fitting = self.labelling.prepared(matrix.of_images(torch.searchsorted(row_ids, share.sample_ids)))
+            tables = peers.gather(self._table(fitting, share, peers))
+            if tables is not None:
+                neurons = LabelTable.cat(tables).records(name, self.concepts.vocabulary.concepts)
+                layers.append(LayerDissection(name, neurons))
+            progress("Labelling layers", done, len(names))
+        return tuple(layers), len(row_ids), self._pictures(peers, layers)
+
+    def _prepare(self, matrix: ConceptMatrix, peers: Peers) -> PreparedLabelling:
+        """Return what depends on the concept matrix alone, made anew only where some process has to."""
+        known = self._prepared is not None and self._prepared.concept_matrix is matrix
+        if self._prepared is None or not all(peers.all_gather(known)):
+            self._prepared = None
+            presence = shared_presence(matrix, peers, self.labelling.max_bytes)
+            self._prepared = self.labelling.prepared(matrix, presence)
+        return self._prepared
+
+    def _table(self, labelling: PreparedLabelling, share: NeuronShare, peers: Peers) -> LabelTable:
+        top = top_images(share.activations, share.sample_ids, self.num_top_images)
+        return labelling.table(share.activations, *top, share.layer_size, peers.logsumexp)
+
+    def _usable_layers(self, peers: Peers) -> list[str]:
+        """Leave out the layers that some process cannot use, the same on every process."""
+        recorder = self._attached()
+        views = peers.all_gather((recorder.silent_layers, recorder.failures, len(self.concepts)))
+        num_images = sum(num_images for _, _, num_images in views)
+        if num_images < _FEWEST_IMAGES:
+            raise DissectionError(
+                f"Expected at least {_FEWEST_IMAGES} probe images but {num_images} were recorded. Use a larger `probe`."
+            )
+        never_called = [layer for layer in recorder.activations if all(layer in layers for layers, _, _ in views)]
+        reasons = dict.fromkeys(never_called, _SILENT)
+        for _, failures, _ in views:
+            reasons |= failures
+        if reasons.keys() >= recorder.activations.keys():
+            each = "; ".join(f"{layer}: {reason}" for layer, reason in reasons.items())
+            raise DissectionError(f"None of the layers could be recorded. {each}")
+        for layer, reason in reasons.items() if peers.rank == 0 else ():
+            warnings.warn(f"Layer {layer!r} is left out of the dissection. {reason}", stacklevel=4)
+        return [layer for layer in recorder.activations if layer not in reasons]
 
     def _keep_embeddings(self) -> None:
         try:
@@ -329,56 +361,32 @@ class Dissector:
         self._thumbnails.update(sample_ids, images)
         if self._thumbnails.full:
             shown = self._current_top_images()
-            self._thumbnails.prune(shown)
+            self._thumbnails.make_room(shown)
             top = torch.tensor([sample_id in shown for sample_id in sample_ids.tolist()], dtype=torch.bool)
             self._thumbnails.update(sample_ids[top], images[top.to(images.device)])
 
     def _current_top_images(self) -> set[int]:
         shown: set[int] = set()
-        for state in self._attached().activations.values():
-            ids, activations = state.compute()
-            if len(ids):
-                shown.update(top_images(activations, ids, self.num_top_images)[1].flatten().tolist())
+        for layer, state in self._attached().activations.items():
+            best, seen = self._best_so_far.get(layer, (RunningTopK(self.num_top_images), 0))
+            for sample_ids, activations in state.chunks(start=seen):
+                best.update(sample_ids, activations)
+            self._best_so_far[layer] = (best, state.num_rows)
+            shown.update(best.compute()[1].flatten().tolist())
         return shown
 
-    def _pictures(self, wanted: set[int]) -> dict[int, Picture]:
-        wanted = distributed.broadcast(wanted)
-        if self._image_reader is not None and distributed.rank() == 0:
-            for sample_id in sorted(wanted - self._thumbnails.pictures(wanted).keys()):
+    def _pictures(self, peers: Peers, layers: Sequence[LayerDissection]) -> dict[int, Picture]:
+        """Bring the pictures that the labels show to rank 0, each read again by one of the processes."""
+        images = (image for layer in layers for neuron in layer.neurons for image in neuron.top_images)
+        wanted: list[int] = peers.broadcast(sorted({image.sample_id for image in images}))
+        self._thumbnails.prune(wanted)
+        if self._image_reader is not None:
+            own = [sample_id for sample_id in wanted if sample_id % peers.world_size == peers.rank]
+            for sample_id in sorted(set(own) - self._thumbnails.pictures(own).keys()):
                 picture = self._image_reader(sample_id)
                 if picture is not None:
+                    if self._thumbnails.full:
+                        self._thumbnails.make_room(own)
                     self._thumbnails.add(sample_id, picture)
-        self._thumbnails.prune(wanted)
-        held = distributed.gather(self._thumbnails.pictures(wanted)) or []
+        held = peers.gather(self._thumbnails.pictures(wanted)) or []
         return {sample_id: picture for of_rank in held for sample_id, picture in of_rank.items()}
-
-
-def _usable_part(own: Recording) -> Recording:
-    """Leave out the layers that some process cannot use, the same on every process."""
-    views = distributed.all_gather((own.silent_layers, own.failures, len(own.concept_rows)))
-    num_images = sum(num_images for _, _, num_images in views)
-    if num_images < _FEWEST_IMAGES:
-        raise DissectionError(
-            f"Expected at least {_FEWEST_IMAGES} probe images but {num_images} were recorded. Use a larger `probe`."
-        )
-    silent = [layer for layer in own.activations if all(layer in silent for silent, _, _ in views)]
-    reasons = dict.fromkeys(silent, _SILENT)
-    for _, failures, _ in views:
-        reasons |= failures
-    if reasons.keys() >= own.activations.keys():
-        each = "; ".join(f"{layer}: {reason}" for layer, reason in reasons.items())
-        raise DissectionError(f"None of the layers could be recorded. {each}")
-    for layer, reason in reasons.items() if distributed.rank() == 0 else ():
-        warnings.warn(f"Layer {layer!r} is left out of the dissection. {reason}", stacklevel=3)
-    return own.without(reasons)
-
-
-def _merge(recordings: Sequence[Recording]) -> Recording:
-    first, *others = recordings
-    for other in others:
-        first.merge_state(other)
-    return first
-
-
-def _no_progress(description: str, done: int, total: float) -> None:
-    """Show nothing."""

@@ -1,14 +1,42 @@
-"""The only place that knows ranks; without a process group every function is the single-process answer."""
+"""The default process group; without one every function is the single-process answer."""
 
-from typing import Any, TypeVar
+import logging
+import time
+from collections.abc import Sequence
+from typing import TypeVar
 
+import torch
 import torch.distributed as dist
+from torch import Tensor
+
+from lightning_dissect.peers import Peers
 
 T = TypeVar("T")
 
+WAIT_SECONDS = 60.0
+"""After how long a waiting process says so, and how often it says so again."""
 
-def _active() -> bool:
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+_LONGEST_PAUSE = 0.01
+
+logger = logging.getLogger(__name__)
+
+
+def in_step(what: str) -> Peers:
+    """Begin work that all processes do together: if one fails, all fail.
+
+    Args:
+        what: The work, in a few words, for messages.
+
+    Returns:
+        The processes of the default group, or this one alone without a group, as a context manager.
+
+    Example:
+        >>> with in_step("labelling layer1") as peers:
+        ...     peers.rank, peers.world_size, peers.broadcast("cat")
+        (0, 1, 'cat')
+
+    """
+    return Peers(what, _GroupWire(what))
 
 
 def rank() -> int:
@@ -31,11 +59,8 @@ def gather(value: T) -> list[T] | None:
         The values in the order of the ranks on rank 0, ``None`` elsewhere.
 
     """
-    if not _active():
-        return [value]
-    values: list[Any] | None = [None] * world_size() if rank() == 0 else None
-    dist.gather_object(value, values, dst=0)
-    return values
+    with in_step("gathering values") as peers:
+        return peers.gather(value)
 
 
 def all_gather(value: T) -> list[T]:
@@ -48,11 +73,8 @@ def all_gather(value: T) -> list[T]:
         The values in the order of the ranks.
 
     """
-    if not _active():
-        return [value]
-    values: list[Any] = [None] * world_size()
-    dist.all_gather_object(values, value)
-    return values
+    with in_step("gathering values") as peers:
+        return peers.all_gather(value)
 
 
 def broadcast(value: T) -> T:
@@ -65,8 +87,53 @@ def broadcast(value: T) -> T:
         Rank 0's value.
 
     """
-    if not _active():
-        return value
-    values: list[Any] = [value]
-    dist.broadcast_object_list(values, src=0)
-    return values[0]  # type: ignore[no-any-return]
+    with in_step("sending a value of rank 0") as peers:
+        return peers.broadcast(value)
+
+
+class _GroupWire:
+    """The default process group, or this process alone without one."""
+
+    def __init__(self, what: str) -> None:
+        self.rank = rank()
+        self.world_size = world_size()
+        self._what = what
+
+    def swap(self, outgoing: Sequence[Tensor], lengths: Sequence[int]) -> Sequence[Tensor]:
+        device = device_of(dist.get_backend_config())
+        sent = torch.cat(list(outgoing)).to(device)
+        came = torch.empty(sum(lengths), dtype=torch.uint8, device=device)
+        work = dist.all_to_all_single(came, sent, list(lengths), [len(part) for part in outgoing], async_op=True)
+        if work is not None:
+            self._wait(work)
+        return torch.split(came.cpu(), list(lengths))
+
+    def _wait(self, work: dist.Work) -> None:
+        began, told, pause = time.monotonic(), 0, 1e-4
+        while not work.is_completed():
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            if time.monotonic() - began > (told + 1) * WAIT_SECONDS:
+                told += 1
+                message = "rank %d has waited %g s for the other processes in: %s"
+                logger.warning(message, self.rank, told * WAIT_SECONDS, self._what)
+        work.wait()
+
+
+def device_of(backends: str) -> torch.device:
+    """Return where a process group takes tensors: the CPU if it can, else its accelerator.
+
+    Args:
+        backends: Devices and their backends, such as ``"cpu:gloo,cuda:nccl"``.
+
+    Example:
+        >>> device_of("cpu:gloo,cuda:nccl"), device_of("cuda:nccl")
+        (device(type='cpu'), device(type='cuda'))
+
+    """
+    devices = [backend.split(":")[0] for backend in backends.split(",")]
+    return torch.device("cpu" if "cpu" in devices else devices[0])
+
+
+def _active() -> bool:
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1

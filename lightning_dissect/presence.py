@@ -1,9 +1,12 @@
 """Concept presence: from image-text similarities to the probability that a concept is in an image."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from lightning_dissect.concept_matrix import ConceptMatrix
 from lightning_dissect.threads import numpy_reads, run_in_threads
 
 SHARPNESS = 2.0
@@ -15,8 +18,41 @@ Output units of known meaning, dense and sparse, correlate best with their own c
 FEW_IMAGES = 4
 """Images whose logits stay in a processor's cache between one operation and the next."""
 
+ALL_IMAGES = slice(None)
+MAX_BYTES = 2**26
 
-def presence_temperature(concept_matrix: Tensor) -> float:
+
+def presence_lead(
+    concept_matrix: Tensor | ConceptMatrix, images: slice = ALL_IMAGES, max_bytes: int = MAX_BYTES
+) -> Tensor:
+    """Return by how much the best concept of each image leads, and how similar it is.
+
+    Parts of the images can be computed apart, by several processes for example: `presence_temperature` takes the
+    leads of all images one after the other.
+
+    Args:
+        concept_matrix: Image-text similarities, shape ``(images, concepts)``.
+        images: Which images.
+        max_bytes: Most bytes that the similarities of some images may take.
+
+    Returns:
+        Best minus average similarity and best similarity of each image, shape ``(chosen, 2)``, float64.
+
+    Example:
+        >>> presence_lead(torch.tensor([[0.25, 0.75], [0.75, 0.25]]), slice(0, 1))
+        tensor([[0.2500, 0.7500]], dtype=torch.float64)
+
+    """
+    matrix = ConceptMatrix.of(concept_matrix)
+    leads = []
+    for _, values in _rows(matrix, images, max_bytes):
+        best = values.amax(dim=1).to(torch.float64)
+        average = torch.cat([rows.mean(dim=1, dtype=torch.float64) for rows in torch.split(values, 64)])
+        leads.append(torch.stack([best - average, best], dim=1))
+    return torch.cat(leads) if leads else torch.empty(0, 2, dtype=torch.float64, device=matrix.device)
+
+
+def presence_temperature(concept_matrix: Tensor | ConceptMatrix, lead: Tensor | None = None) -> float:
     """Return the factor on a concept matrix before the softmax over concepts, from the matrix alone.
 
     The rule: in the mean over images, the best concept lies `SHARPNESS` nats above the average concept. So presence
@@ -24,6 +60,7 @@ def presence_temperature(concept_matrix: Tensor) -> float:
 
     Args:
         concept_matrix: Image-text similarities, shape ``(images, concepts)``.
+        lead: What `presence_lead` returned for all images, if it is known already.
 
     Raises:
         ValueError:
@@ -34,15 +71,49 @@ def presence_temperature(concept_matrix: Tensor) -> float:
         8.0
 
     """
-    best = concept_matrix.amax(dim=1).to(torch.float64)
-    average = torch.cat([rows.mean(dim=1, dtype=torch.float64) for rows in torch.split(concept_matrix, 64)])
-    lead = float((best - average).mean())
-    if not lead > torch.finfo(torch.float32).eps * float(best.abs().max()):
+    leads, best = (presence_lead(concept_matrix) if lead is None else lead).unbind(dim=1)
+    mean_lead = float(leads.mean())
+    if not mean_lead > torch.finfo(torch.float32).eps * float(best.abs().max()):
         raise ValueError(
             f"Expected `concept_matrix` to tell its {concept_matrix.shape[1]} concepts apart but got a best concept "
-            f"that lies {lead} above the average. Use at least two different concepts and check the encoder."
+            f"that lies {mean_lead} above the average. Use at least two different concepts and check the encoder."
         )
-    return SHARPNESS / lead
+    return SHARPNESS / mean_lead
+
+
+def presence_normaliser(
+    concept_matrix: Tensor | ConceptMatrix,
+    temperature: float,
+    images: slice = ALL_IMAGES,
+    max_bytes: int = MAX_BYTES,
+) -> Tensor:
+    """Return the logarithm of the sum over concepts that makes probabilities of an image's similarities.
+
+    Parts of the images can be computed apart, by several processes for example, and put one after the other.
+
+    Args:
+        concept_matrix: Image-text similarities, shape ``(images, concepts)``.
+        temperature: Factor on the matrix before the softmax.
+        images: Which images.
+        max_bytes: Most bytes that the similarities of some images may take.
+
+    Returns:
+        Shape ``(chosen, 1)``, float64.
+
+    Example:
+        >>> presence_normaliser(torch.zeros(3, 4), temperature=1.0, images=slice(0, 1)).exp()
+        tensor([[4.]], dtype=torch.float64)
+
+    """
+    matrix = ConceptMatrix.of(concept_matrix)
+    count = len(range(*images.indices(matrix.shape[0])))
+    normaliser = torch.empty(count, 1, dtype=torch.float64, device=matrix.device)
+    for place, values in _rows(matrix, images, max_bytes):
+        if numpy_reads(values):
+            _normalise_by_numpy(values, temperature, normaliser[place], max_bytes)
+        else:
+            normaliser[place] = (temperature * values.to(torch.float64)).logsumexp(dim=1, keepdim=True)
+    return normaliser
 
 
 class ConceptPresence:
@@ -54,7 +125,8 @@ class ConceptPresence:
     Args:
         concept_matrix: Image-text similarities, shape ``(images, concepts)``, any floating dtype.
         temperature: Factor on the matrix before the softmax; ``None`` asks `presence_temperature`.
-        max_bytes: Most bytes that a float64 copy of some images may take.
+        max_bytes: Most bytes that the similarities of some images may take.
+        normaliser: What `presence_normaliser` returned for all images, if it is known already.
 
     Example:
         >>> presence = ConceptPresence(torch.tensor([[0.1, 0.4], [0.5, 0.2]]), temperature=10.0)
@@ -64,17 +136,27 @@ class ConceptPresence:
 
     """
 
-    def __init__(self, concept_matrix: Tensor, temperature: float | None = None, max_bytes: int = 2**26) -> None:
-        self.concept_matrix = concept_matrix
-        self.temperature = presence_temperature(concept_matrix) if temperature is None else temperature
-        images = max(1, max_bytes // (8 * concept_matrix.shape[1]))
-        if numpy_reads(concept_matrix):
-            self.normaliser = self._normaliser_by_numpy(images)
-        else:
-            blocks = torch.split(concept_matrix, images)
-            self.normaliser = torch.cat([self._logits(block).logsumexp(dim=1, keepdim=True) for block in blocks])
+    def __init__(
+        self,
+        concept_matrix: Tensor | ConceptMatrix,
+        temperature: float | None = None,
+        max_bytes: int = MAX_BYTES,
+        normaliser: Tensor | None = None,
+    ) -> None:
+        self.concept_matrix = ConceptMatrix.of(concept_matrix)
+        if temperature is None:
+            temperature = presence_temperature(concept_matrix, presence_lead(concept_matrix, max_bytes=max_bytes))
+        if normaliser is None:
+            normaliser = presence_normaliser(concept_matrix, temperature, max_bytes=max_bytes)
+        elif len(normaliser) != self.concept_matrix.shape[0]:
+            raise ValueError(
+                f"Expected `normaliser` to have one value for each of {self.concept_matrix.shape[0]} images "
+                f"but got {len(normaliser)}."
+            )
+        self.temperature = temperature
+        self.normaliser = normaliser
 
-    def columns(self, concepts: slice | Tensor, images: slice | Tensor = slice(None)) -> Tensor:
+    def columns(self, concepts: slice | Tensor, images: slice | Tensor = ALL_IMAGES) -> Tensor:
         """Return the presence of some concepts.
 
         Args:
@@ -85,21 +167,28 @@ class ConceptPresence:
             Probabilities in float64, shape ``(images, chosen)``.
 
         """
-        return (self._logits(self.concept_matrix[:, concepts][images]) - self.normaliser[images]).exp_()
+        logits = self.temperature * self.concept_matrix.columns(concepts, images).to(torch.float64)
+        return logits.sub_(self.normaliser[images]).exp_()
 
-    def _logits(self, values: Tensor) -> Tensor:
-        return self.temperature * values.to(torch.float64)
 
-    def _normaliser_by_numpy(self, most_images: int) -> Tensor:
-        matrix = self.concept_matrix.detach().numpy()
-        normaliser = np.empty((len(matrix), 1))
+def _rows(matrix: ConceptMatrix, images: slice, max_bytes: int) -> Iterator[tuple[slice, Tensor]]:
+    """Yield the similarities of some images at a time and their place among the chosen ones."""
+    chosen = range(*images.indices(matrix.shape[0]))
+    count = max(1, max_bytes // (8 * matrix.shape[1]))
+    for start in range(0, len(chosen), count):
+        part = chosen[start : start + count]
+        yield slice(start, start + len(part)), matrix.rows(slice(part.start, part.stop, part.step))
 
-        def normalise(block: slice) -> None:
-            logits = np.multiply(matrix[block], self.temperature, dtype=np.float64)
-            peak = logits.max(axis=1, keepdims=True)
-            logits -= peak
-            np.exp(logits, out=logits).sum(axis=1, keepdims=True, out=normaliser[block])
-            normaliser[block] = peak + np.log(normaliser[block])
 
-        run_in_threads(normalise, len(matrix), min(FEW_IMAGES, most_images))
-        return torch.from_numpy(normaliser)
+def _normalise_by_numpy(values: Tensor, temperature: float, normaliser: Tensor, max_bytes: int) -> None:
+    """Fill in the normalisers of images."""
+    matrix, found = values.detach().numpy(), normaliser.numpy()
+    few = max(1, min(FEW_IMAGES, max_bytes // (8 * matrix.shape[1])))
+
+    def normalise(block: slice) -> None:
+        logits = np.multiply(matrix[block], temperature, dtype=np.float64)
+        peak = logits.max(axis=1, keepdims=True)
+        logits -= peak
+        found[block] = peak + np.log(np.exp(logits, out=logits).sum(axis=1, keepdims=True))
+
+    run_in_threads(normalise, len(matrix), few)

@@ -9,6 +9,7 @@ from lightning_dissect.encoders.export import export_open_clip
 from lightning_dissect.encoders.hf_clip import HFClipEncoder
 from lightning_dissect.encoders.image_preprocessing import ImagePreprocessing
 from lightning_dissect.encoders.open_clip import OpenClipEncoder
+from lightning_dissect.encoders.progress import Progress, silent
 
 __all__ = [
     "ENCODERS",
@@ -20,8 +21,10 @@ __all__ = [
     "ImagePreprocessing",
     "ImageTextEncoder",
     "OpenClipEncoder",
+    "Progress",
     "cache_folder",
     "efficientnet_lite_preprocessing",
     "export_open_clip",
     "load_efficientnet_lite",
+    "silent",
 ]

@@ -1,7 +1,8 @@
 """A dual encoder put together in closed form from two towers that were never trained together."""
 
-from collections.abc import Iterable
-from typing import Any, cast
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -12,12 +13,14 @@ from lightning_dissect.encoders.base import ENCODERS
 from lightning_dissect.encoders.efficientnet_lite import (
     OFFLINE_EXTRA,
     check_name,
+    efficientnet_lite_folder,
     efficientnet_lite_preprocessing,
     load_efficientnet_lite,
 )
 from lightning_dissect.encoders.kernel_ridge import KernelRidge
 from lightning_dissect.encoders.lazy_encoder import LazyEncoder, Towers
-from lightning_dissect.encoders.minilm import MiniLM
+from lightning_dissect.encoders.minilm import MiniLM, minilm_folder
+from lightning_dissect.encoders.source_files import folder_files
 
 NUM_SYNONYMS = 4
 """Most lemmas of a class that become anchors; rare ones come last in WordNet."""
@@ -105,6 +108,8 @@ class AssembledEncoder(LazyEncoder):
 
     """
 
+    packages: ClassVar[tuple[str, ...]] = ("open_clip_torch", "timm", "tokenizers", "torch", "transformers")
+
     def __init__(
         self,
         tower: str = "lite2",
@@ -129,6 +134,14 @@ class AssembledEncoder(LazyEncoder):
     def load(self) -> AssembledTowers:
         """See `LazyEncoder.load`."""
         return AssembledTowers(self.tower, self.definitions, self.gamma, self.ridge)
+
+    def request(self) -> Sequence[str]:
+        """See `LazyEncoder.request`."""
+        return [self.tower, str(self.definitions), str(self.gamma), str(self.ridge)]
+
+    def source_files(self) -> Sequence[Path]:
+        """See `LazyEncoder.source_files`: those of the packages that hold the two towers."""
+        return [*folder_files(minilm_folder()), *folder_files(efficientnet_lite_folder(self.tower))]
 
 
 def anchor_texts(definitions: bool) -> tuple[list[str], Tensor]:

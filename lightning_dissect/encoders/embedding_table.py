@@ -2,7 +2,6 @@
 
 import uuid
 import warnings
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +39,18 @@ class EmbeddingTable:
         self.origin = origin
         self._rows: dict[int, int] = {}
         self._buffer = torch.empty(0, 0)
-        self._num_saved = 0
+        self._unsaved: list[int] = []
         if dirpath is not None and dirpath.is_dir():
             for file in sorted(dirpath.glob(f"{kind}-*.safetensors")):
                 self._load(file)
-        self._num_saved = len(self)
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all embeddings."""
+        return len(self) * self._buffer.shape[1] * self._buffer.element_size()
 
     def known(self, ids: Tensor) -> Tensor:
         """Return which ids have an embedding.
@@ -61,12 +64,13 @@ class EmbeddingTable:
         """
         return torch.tensor([key in self._rows for key in ids.tolist()], dtype=torch.bool)
 
-    def add(self, ids: Tensor, embeddings: Tensor) -> None:
+    def add(self, ids: Tensor, embeddings: Tensor, *, save: bool = True) -> None:
         """Add embeddings. An id that is there already keeps the embedding it has.
 
         Args:
             ids: Shape ``(items,)``, int64.
             embeddings: Shape ``(items, dimensions)``.
+            save: Whether `flush` writes them; what another process embedded is for that process to write.
 
         Raises:
             ValueError:
@@ -84,6 +88,21 @@ class EmbeddingTable:
             with torch.no_grad():
                 self._buffer[start:end] = embeddings[list(fresh.values())]
             self._rows.update(zip(fresh, range(start, end), strict=True))
+            self._unsaved += fresh if save else ()
+
+    def retain(self, ids: Tensor) -> None:
+        """Forget all embeddings but some, as if the others had never been there; files stay as they are.
+
+        Args:
+            ids: What stays, shape ``(items,)``, int64; ids without an embedding do not matter.
+
+        """
+        wanted = set(ids.tolist())
+        kept = {key: row for key, row in self._rows.items() if key in wanted}
+        with torch.inference_mode(mode=False):
+            self._buffer = self._buffer[torch.tensor(list(kept.values()), dtype=torch.int64)]
+        self._rows = {key: row for row, key in enumerate(kept)}
+        self._unsaved = [key for key in self._unsaved if key in self._rows]
 
     def get(self, ids: Tensor) -> Tensor:
         """Return embeddings.
@@ -110,18 +129,18 @@ class EmbeddingTable:
 
     def flush(self) -> None:
         """Write what was added since the last call; does nothing for a table in memory."""
-        if self.dirpath is None or self._num_saved == len(self):
+        if self.dirpath is None or not self._unsaved:
             return
         from safetensors.torch import save_file
 
         self.dirpath.mkdir(parents=True, exist_ok=True)
-        ids = torch.tensor(list(islice(self._rows, self._num_saved, None)))
-        embeddings = self._buffer[self._num_saved : len(self)].clone()
+        ids = torch.tensor(self._unsaved)
+        embeddings = self.get(ids)
         name = f"{self.kind}-{uuid.uuid4().hex}.safetensors"
         unfinished = self.dirpath / f".{name}.unfinished"
         save_file({"ids": ids, "embeddings": embeddings}, unfinished, metadata=self._signature(ids, embeddings))
         unfinished.replace(self.dirpath / name)
-        self._num_saved = len(self)
+        self._unsaved = []
 
     def _reserve(self, items: int, dimensions: int) -> None:
         """Make room; a buffer that is full is replaced by one twice as long."""
@@ -142,7 +161,7 @@ class EmbeddingTable:
 
     def _load(self, file: Path) -> None:
         try:
-            self.add(*self._read(file))
+            self.add(*self._read(file), save=False)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a file, its embeddings can be computed again
             warnings.warn(f"Left out the cached embeddings in {file}; remove the file. Reason: {error}", stacklevel=2)
 

@@ -4,12 +4,13 @@ import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from torch import Tensor, nn
 
 from lightning_dissect.encoders.base import ENCODERS, SIGMOID_TEMPERATURE
 from lightning_dissect.encoders.lazy_encoder import LazyEncoder, Towers
+from lightning_dissect.encoders.source_files import model_files, model_place
 from lightning_dissect.encoders.tokenizer_content import tokenizer_content
 
 PROVENANCE = ("_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version")
@@ -102,6 +103,8 @@ class HFClipEncoder(LazyEncoder):
 
     """
 
+    packages: ClassVar[tuple[str, ...]] = ("sentencepiece", "tokenizers", "torch", "torchvision", "transformers")
+
     def __init__(
         self,
         model: str = "openai/clip-vit-base-patch16",
@@ -138,6 +141,14 @@ class HFClipEncoder(LazyEncoder):
         except OSError as error:
             raise unavailable(self.model, error) from error
         return HFTowers(model.float(), image_processor, tokenizer)
+
+    def request(self) -> Sequence[str]:
+        """See `LazyEncoder.request`."""
+        return [model_place(self.model)]
+
+    def source_files(self) -> Sequence[Path] | None:
+        """See `LazyEncoder.source_files`: those of the folder, or of the hub's current snapshot."""
+        return model_files(self.model)
 
 
 def check_dual_encoder(name: str, model: nn.Module, missing: list[str]) -> None:

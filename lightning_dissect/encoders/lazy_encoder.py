@@ -2,8 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -57,8 +59,9 @@ class Towers(nn.Module, ABC):
 class LazyEncoder(ABC):
     """What all encoders with pretrained towers share: loading on demand, batches, isolation, pickling, fingerprint.
 
-    A subclass says in `load` where the towers come from. A pickled or copied encoder carries no weights; it loads them
-    again when they are needed.
+    A subclass says in `load` where the towers come from. One that also says, in `request`, `packages` and
+    `source_files`, what they are made of, need not be loaded for its fingerprint a second time: see `FingerprintMemo`.
+    A pickled or copied encoder carries no weights; it loads them again when they are needed.
 
     Args:
         device: Device of the towers; ``None`` takes the GPU if there is one.
@@ -69,6 +72,9 @@ class LazyEncoder(ABC):
             If ``batch_size`` is not positive.
 
     """
+
+    packages: ClassVar[tuple[str, ...]] = ()
+    """Distributions that turn files into towers; another version may make another fingerprint."""
 
     def __init__(self, device: str | None = None, batch_size: int = 64) -> None:
         check_positive("batch_size", batch_size)
@@ -121,6 +127,25 @@ class LazyEncoder(ABC):
             self._fingerprint = fingerprint(*weights, *self.towers.settings())
         return self._fingerprint
 
+    def request(self) -> Sequence[str]:
+        """Return what was asked for: all arguments that the fingerprint depends on, as text; nothing is imported."""
+        return ()
+
+    def source_files(self) -> Sequence[Path] | None:
+        """Return all files that the towers were made of, ``None`` if they are not known; asked for after loading."""
+        return None
+
+    def recipe(self) -> Sequence[str] | None:
+        """Return what the fingerprint depends on besides `source_files`.
+
+        ``None`` if that is not known: the class does not say for itself, because one that only inherits `request` may
+        load something else; or the towers are loaded, and may have been changed since.
+        """
+        kind = type(self)
+        if self._towers is not None or "request" not in vars(kind):
+            return None
+        return [f"{kind.__module__}.{kind.__qualname__}", *map(installed_version, self.packages), *self.request()]
+
     def _embed(self, embed: Callable[[Batch], Tensor], items: Batch) -> Tensor:
         with isolated_inference(self.towers.device):
             batches: Iterator[Batch] = (
@@ -130,3 +155,20 @@ class LazyEncoder(ABC):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_towers": None, "_fingerprint": None}
+
+
+def installed_version(package: str) -> str:
+    """Return name and version of an installed distribution, the version empty if it is not installed.
+
+    Args:
+        package: Name of the distribution.
+
+    Example:
+        >>> installed_version("no-such-distribution")
+        'no-such-distribution '
+
+    """
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        return f"{package} "

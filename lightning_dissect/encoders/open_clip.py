@@ -1,9 +1,9 @@
 """Dual encoders of open_clip."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from torch import Tensor, nn
 
@@ -11,7 +11,7 @@ from lightning_dissect.encoders.base import ENCODERS, SIGMOID_TEMPERATURE
 from lightning_dissect.encoders.image_preprocessing import ImagePreprocessing
 from lightning_dissect.encoders.isolation import quiet_root_logger
 from lightning_dissect.encoders.lazy_encoder import LazyEncoder, Towers
-from lightning_dissect.encoders.open_clip_source import OpenClipSource, parse_source
+from lightning_dissect.encoders.open_clip_source import OpenClipSource, parse_source, specification_place
 from lightning_dissect.encoders.tokenizer_content import tokenizer_content
 
 
@@ -94,6 +94,8 @@ class OpenClipEncoder(LazyEncoder):
 
     """
 
+    packages: ClassVar[tuple[str, ...]] = ("open_clip_torch", "timm", "tokenizers", "torch", "transformers")
+
     def __init__(
         self,
         model: str = "ViT-B-16/datacomp_xl_s13b_b90k",
@@ -128,6 +130,16 @@ class OpenClipEncoder(LazyEncoder):
                 return load_towers(source, {**config, "quick_gelu": quick_gelu})
         except Exception as error:  # the hub, archives, shapes: each fails with errors of its own
             raise (source.unavailable(error) if source.repository else unloadable(self.model, error)) from error
+
+    def request(self) -> Sequence[str]:
+        """See `LazyEncoder.request`."""
+        config = "" if self.model_config is None else str(Path(self.model_config).resolve())
+        return [specification_place(self.model), config, str(self.quick_gelu)]
+
+    def source_files(self) -> Sequence[Path] | None:
+        """See `LazyEncoder.source_files`: weights, configuration, and what the configuration refers to."""
+        config = None if self.model_config is None else Path(self.model_config)
+        return parse_source(self.model, config).files(config)
 
 
 def config_of(source: OpenClipSource) -> dict[str, Any]:

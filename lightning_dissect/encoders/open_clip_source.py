@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from lightning_dissect.checks import closest
+from lightning_dissect.encoders.source_files import model_files, model_place
 
 SCHEMES = ("local-dir:", "hf-hub:")
 
@@ -33,6 +34,28 @@ class OpenClipSource:
 
         config: dict[str, Any] = open_clip.get_model_config(self.architecture)
         return {**config, "quick_gelu": self.quick_gelu or config.get("quick_gelu", False)}
+
+    def files(self, model_config: Path | None = None) -> list[Path] | None:
+        """Return the files of weights, tokeniser and configuration, those in open_clip's own package left out.
+
+        Args:
+            model_config: JSON file with the architecture, if it is not one that open_clip knows.
+
+        Returns:
+            The files; ``None`` if not all of them are known, which is so where they never came or keep no place.
+
+        """
+        scheme, _, folder = self.architecture.partition(":")
+        text = self.config()["text_cfg"]
+        models = [text.get("hf_model_name"), self.repository, folder if scheme == "local-dir" else ""]
+        if scheme != "local-dir":
+            models.append(text.get("hf_tokenizer_name"))
+        files = [] if model_config is None else [model_config]
+        files += [Path(self.weights)] if self.weights and not self.repository else []
+        found = [model_files(model) for model in models if model]
+        if None in found or not (folder or model_config or is_own_architecture(self.architecture, text)):
+            return None
+        return files + [file for part in found for file in part or ()]
 
     def unavailable(self, error: Exception) -> RuntimeError:
         """Return the error for weights that did not arrive: it says how to do without a download.
@@ -108,6 +131,39 @@ def tagged_source(model: str) -> OpenClipSource:
         )
     repository = settings.get("hf_hub", "").rpartition("/")[0]
     return OpenClipSource(architecture, tag, repository, bool(settings.get("quick_gelu")))
+
+
+def specification_place(model: str) -> str:
+    """Return a specification that means the same in every working directory, without looking for the model.
+
+    Args:
+        model: See `parse_source`.
+
+    Example:
+        >>> Path(specification_place("ViT-B-16@weights.pt").split("@")[1]).is_absolute()
+        True
+
+    """
+    if model.startswith(SCHEMES):
+        scheme, place = model.split(":", 1)
+        return f"{scheme}:{model_place(place)}"
+    name, at, file = model.partition("@")
+    return f"{name}@{Path(file).resolve()}" if at else model_place(model)
+
+
+def is_own_architecture(name: str, text_config: dict[str, Any]) -> bool:
+    """Return whether open_clip's own package holds all that makes an architecture and its tokeniser.
+
+    Args:
+        name: Name of a configuration.
+        text_config: Its text tower.
+
+    """
+    import open_clip
+
+    is_built_in = (Path(open_clip.__file__).parent / "model_configs" / f"{name}.json").is_file()
+    has_tokenizer_elsewhere = "siglip" in name.lower() and not text_config.get("hf_tokenizer_name")
+    return is_built_in and not has_tokenizer_elsewhere
 
 
 def known_architecture(name: str) -> str:

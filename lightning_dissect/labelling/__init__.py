@@ -1,11 +1,22 @@
-"""From activations and a concept matrix to labels."""
+"""From activations and concepts to labels."""
 
-from lightning_dissect.labelling.clip_dissect import CLIPDissect
+from lightning_dissect.labelling.clip_dissect import CLIPDissect, PreparedLabelling
 from lightning_dissect.labelling.concept_source import (
     AnnotatedConcepts,
     ConceptSource,
     EncodedConcepts,
     resolve_concepts,
 )
+from lightning_dissect.labelling.label_table import LabelTable
+from lightning_dissect.labelling.shared_presence import shared_presence
 
-__all__ = ["AnnotatedConcepts", "CLIPDissect", "ConceptSource", "EncodedConcepts", "resolve_concepts"]
+__all__ = [
+    "AnnotatedConcepts",
+    "CLIPDissect",
+    "ConceptSource",
+    "EncodedConcepts",
+    "LabelTable",
+    "PreparedLabelling",
+    "resolve_concepts",
+    "shared_presence",
+]

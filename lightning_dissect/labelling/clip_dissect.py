@@ -1,21 +1,31 @@
-"""CLIP-Dissect labelling: from activations and a concept matrix to one record per neuron."""
+"""Labels in the manner of CLIP-Dissect: the most similar concepts of a vocabulary."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from lightning_dissect.checks import check_positive, check_score_inputs
-from lightning_dissect.metrics import PearsonCorrelation
+from lightning_dissect.checks import check_positive
+from lightning_dissect.concept_matrix import ConceptMatrix
+from lightning_dissect.labelling.best_concepts import BestConcepts
+from lightning_dissect.labelling.candidate_quality import candidate_quality
+from lightning_dissect.labelling.label_table import STATUSES, LabelTable
 from lightning_dissect.presence import ConceptPresence
-from lightning_dissect.similarity import SIMILARITIES, Similarity, finite_neurons, live_neurons
-from lightning_dissect.types import NeuronLabel, NeuronStatus, ScoredConcept, TopImage
+from lightning_dissect.similarity import SIMILARITIES, Scorer, Similarity, finite_neurons, live_neurons, prepare
+from lightning_dissect.types import NeuronLabel
+
+FEWEST_CONCEPTS_AT_ONCE = 64
+
+
+def _alone(values: Tensor) -> Tensor:
+    """Return what one process has, where there is no other."""
+    return values
 
 
 @dataclass(frozen=True)
 class CLIPDissect:
-    """Gives every neuron of a layer the concepts that a similarity finds most like it.
+    """Labels each neuron with the concepts that a similarity finds most like it.
 
     Each candidate carries the similarity that ranked it and, as its quality, the Pearson correlation of the neuron
     with the concept's presence. Neurons that are constant or not finite are counted by their status; they are kept out
@@ -24,7 +34,7 @@ class CLIPDissect:
     Args:
         similarity: What ranks the concepts, by name or as an object.
         candidates: Concepts kept per neuron: the label and its runner-ups.
-        max_bytes: Most bytes that an intermediate tensor of presence may take.
+        max_bytes: Most bytes that an intermediate tensor may take.
 
     Raises:
         ValueError:
@@ -56,7 +66,7 @@ class CLIPDissect:
         self,
         layer: str,
         activations: Tensor,
-        concept_matrix: Tensor,
+        concept_matrix: Tensor | ConceptMatrix,
         concepts: Sequence[str],
         top_values: Tensor,
         top_ids: Tensor,
@@ -81,89 +91,104 @@ class CLIPDissect:
                 the similarity does not return one score per neuron and concept.
 
         """
-        _check(activations, concept_matrix, concepts, top_values, top_ids)
-        live = live_neurons(activations)
-        found: dict[int, tuple[ScoredConcept, ...]] = {}
-        if live.any():
-            neurons = live.nonzero().flatten().tolist()
-            found = dict(zip(neurons, self._candidates(activations[:, live], concept_matrix, concepts), strict=True))
-        finite = finite_neurons(activations).tolist()
-        images = zip(top_ids.tolist(), top_values.tolist(), strict=True)
-        return tuple(
-            NeuronLabel(
-                layer=layer,
-                unit=unit,
-                status=_status(unit in found, finite[unit]),
-                candidates=found.get(unit, ()),
-                top_images=tuple(map(TopImage, ids, values)),
-            )
-            for unit, (ids, values) in enumerate(images)
-        )
-
-    def _candidates(
-        self, activations: Tensor, concept_matrix: Tensor, concepts: Sequence[str]
-    ) -> list[tuple[ScoredConcept, ...]]:
-        """Return the candidates of live neurons, best first."""
-        presence = ConceptPresence(concept_matrix, max_bytes=self.max_bytes)
-        scores = SIMILARITIES.resolve(self.similarity).score(activations, concept_matrix)
-        expected = (activations.shape[1], concept_matrix.shape[1])
-        if tuple(scores.shape) != expected:
+        matrix = ConceptMatrix.of(concept_matrix)
+        if len(concepts) != matrix.shape[1]:
             raise ValueError(
-                f"Expected `similarity` to return scores of shape {expected} (neurons, concepts) "
-                f"but got {tuple(scores.shape)} from {self.similarity!r}."
+                "Expected `concepts` to name every column of `concept_matrix` "
+                f"but got {len(concepts)} names for {matrix.shape[1]} columns."
             )
-        found = []
-        neurons = max(1, self.max_bytes // (8 * max(expected[1], len(activations))))
-        for part, part_scores in zip(
-            torch.split(activations, neurons, dim=1), torch.split(scores, neurons), strict=True
-        ):
-            values, chosen = _best(part_scores, self.candidates)
-            qualities = [PearsonCorrelation().score_pairs(part, presence.columns(column)) for column in chosen.T]
-            rows = zip(chosen.tolist(), values.tolist(), torch.stack(qualities, dim=1).tolist(), strict=True)
-            found += [
-                tuple(
-                    ScoredConcept(concepts[index], score, quality)
-                    for index, score, quality in zip(*row, strict=True)
-                    if score > -torch.inf
+        if top_values.ndim != 2 or top_values.shape != top_ids.shape or len(top_ids) != activations.shape[1]:
+            raise ValueError(
+                f"Expected `top_values` and `top_ids` to have shape ({activations.shape[1]}, top) "
+                f"but got {tuple(top_values.shape)} and {tuple(top_ids.shape)}."
+            )
+        return self.prepared(matrix).table(activations, top_values, top_ids).records(layer, concepts)
+
+    def prepared(self, concept_matrix: ConceptMatrix, presence: ConceptPresence | None = None) -> "PreparedLabelling":
+        """Do what depends on the concept matrix alone, for many layers and epochs.
+
+        Args:
+            concept_matrix: Image-text similarities, shape ``(images, concepts)``. It must not change while the result
+                is in use.
+            presence: Presence of its concepts if it is known already.
+
+        Raises:
+            ValueError:
+                If the concept matrix is not finite or does not tell concepts apart.
+
+        """
+        factors = (concept_matrix.image_factors, concept_matrix.concept_factors)
+        for values in factors if concept_matrix.is_factored else (concept_matrix.whole,):
+            if not torch.stack(torch.aminmax(values)).isfinite().all():
+                raise ValueError(
+                    "Expected `concept_matrix` to be finite but got NaN or infinite values. "
+                    "Check the encoder's embeddings."
                 )
-                for row in rows
-            ]
-        return found
+        found = ConceptPresence(concept_matrix, max_bytes=self.max_bytes) if presence is None else presence
+        scorer = prepare(SIMILARITIES.resolve(self.similarity), concept_matrix)
+        return PreparedLabelling(self, concept_matrix, found, scorer)
 
 
-def _best(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Return the highest scores and their concepts, shape ``(neurons, count)``; lower indices win ties, NaN loses."""
-    remaining = scores.where(~scores.isnan(), -torch.inf)
-    values, indices = [], []
-    for _ in range(min(count, scores.shape[1])):
-        value, index = remaining.max(dim=1)
-        remaining.scatter_(1, index[:, None], -torch.inf)
-        values.append(value)
-        indices.append(index)
-    return torch.stack(values, dim=1), torch.stack(indices, dim=1)
+@dataclass(frozen=True)
+class PreparedLabelling:
+    """Labels layer after layer against one concept matrix.
 
+    Args:
+        settings: How neurons are labelled.
+        concept_matrix: Image-text similarities, shape ``(images, concepts)``.
+        presence: Presence of the concepts.
+        scorer: Scores of the similarity.
 
-def _status(live: bool, finite: bool) -> NeuronStatus:
-    if live:
-        return "labelled"
-    return "dead" if finite else "non_finite"
+    """
 
+    settings: CLIPDissect
+    concept_matrix: ConceptMatrix
+    presence: ConceptPresence
+    scorer: Scorer
 
-def _check(
-    activations: Tensor, concept_matrix: Tensor, concepts: Sequence[str], top_values: Tensor, top_ids: Tensor
-) -> None:
-    check_score_inputs(activations, concept_matrix)
-    if len(concepts) != concept_matrix.shape[1]:
-        raise ValueError(
-            "Expected `concepts` to name every column of `concept_matrix` "
-            f"but got {len(concepts)} names for {concept_matrix.shape[1]} columns."
-        )
-    if not torch.stack(torch.aminmax(concept_matrix)).isfinite().all():
-        raise ValueError(
-            "Expected `concept_matrix` to be finite but got NaN or infinite values. Check the encoder's embeddings."
-        )
-    if top_values.ndim != 2 or top_values.shape != top_ids.shape or len(top_ids) != activations.shape[1]:
-        raise ValueError(
-            f"Expected `top_values` and `top_ids` to have shape ({activations.shape[1]}, top) "
-            f"but got {tuple(top_values.shape)} and {tuple(top_ids.shape)}."
-        )
+    def table(
+        self,
+        activations: Tensor,
+        top_values: Tensor,
+        top_ids: Tensor,
+        layer_size: int | None = None,
+        over_processes: Callable[[Tensor], Tensor] = _alone,
+    ) -> LabelTable:
+        """Label neurons of one layer, all of them or a process's share.
+
+        Args:
+            activations: Pooled activations, shape ``(images, neurons)``.
+            top_values: Activations of each neuron's top images, shape ``(neurons, top)``.
+            top_ids: Sample ids of those images, shape ``(neurons, top)``.
+            layer_size: Neurons of the layer over all processes.
+            over_processes: Sums exponentials over processes, see `Scorer.blocks`; all of them must then call this.
+
+        Raises:
+            ValueError:
+                If shapes do not fit.
+
+        """
+        if activations.ndim != 2 or len(activations) != self.concept_matrix.shape[0]:
+            raise ValueError(
+                "Expected `activations` and `concept_matrix` to have the same number of images "
+                f"but got shapes {tuple(activations.shape)} and {self.concept_matrix.shape}."
+            )
+        live = live_neurons(activations)
+        best = BestConcepts(int(live.sum()), min(self.settings.candidates, self.concept_matrix.shape[1]))
+        width = self._width(layer_size or activations.shape[1])
+        for block, scores in self.scorer.blocks(activations, width, over_processes):
+            best.update(block.start, scores if live.all() else scores[live])
+        live = live.cpu()
+        status = torch.full(live.shape, STATUSES.index("dead"), dtype=torch.uint8)
+        status[live] = STATUSES.index("labelled")
+        status[~finite_neurons(activations).cpu()] = STATUSES.index("non_finite")
+        scores, concepts = torch.full((len(live), best.values.shape[1]), torch.nan, dtype=torch.float64), best.concepts
+        scores[live] = best.values
+        concepts = concepts.new_full(scores.shape, -1).index_copy_(0, live.nonzero().flatten(), concepts)
+        quality = candidate_quality(activations, self.presence, concepts, self.settings.max_bytes)
+        return LabelTable(status, concepts, scores, quality, top_ids.cpu(), top_values.cpu())
+
+    def _width(self, neurons: int) -> int:
+        """Return how many concepts are scored at once, the same on processes with different shares of neurons."""
+        groups = self.settings.max_bytes // (8 * max(1, neurons) * FEWEST_CONCEPTS_AT_ONCE)
+        return FEWEST_CONCEPTS_AT_ONCE * max(1, groups)

@@ -1,6 +1,7 @@
 """From a running model to activations: layers, pooling, hooks."""
 
 from lightning_dissect.recording.describe import LayerDescription, describe_layers
+from lightning_dissect.recording.exchange import NeuronShare, exchange_neurons, share_of
 from lightning_dissect.recording.layers import SelectedLayer, named_layers, select_layers
 from lightning_dissect.recording.pooled import PooledActivations
 from lightning_dissect.recording.pooling import (
@@ -12,23 +13,28 @@ from lightning_dissect.recording.pooling import (
     Pooling,
 )
 from lightning_dissect.recording.recorder import ActivationRecorder
-from lightning_dissect.recording.recording import Recording
+from lightning_dissect.recording.running_top_k import RunningTopK
+from lightning_dissect.recording.storage import ActivationStorage
 from lightning_dissect.recording.top_k import top_images
 
 __all__ = [
     "POOLINGS",
     "ActivationRecorder",
+    "ActivationStorage",
     "AutoPooling",
     "ClsPooling",
     "LayerDescription",
     "MaxPooling",
     "MeanPooling",
+    "NeuronShare",
     "PooledActivations",
     "Pooling",
-    "Recording",
+    "RunningTopK",
     "SelectedLayer",
     "describe_layers",
+    "exchange_neurons",
     "named_layers",
     "select_layers",
+    "share_of",
     "top_images",
 ]

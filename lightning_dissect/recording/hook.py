@@ -1,15 +1,29 @@
 """The forward hook on one layer."""
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lightning_dissect.recording.layers import SelectedLayer
-from lightning_dissect.recording.layout import find_layout, main_tensor
-from lightning_dissect.recording.pooling import fitted, leaves_output_alone
+from lightning_dissect.recording.layout import Layout, find_layout, main_tensor
+from lightning_dissect.recording.pooling import Pooling, fitted, is_built_in
 from lightning_dissect.recording.traits import TraitReader
+
+_POOLED_AS_THEY_ARE = (torch.float32, torch.bfloat16, torch.float16)
+
+
+@dataclass(frozen=True)
+class _Reduction:
+    """How outputs of one shape become one number per image and neuron."""
+
+    shape: torch.Size
+    rows: int
+    layout: Layout
+    pooling: Pooling
+    built_in: bool
 
 
 class LayerHook:
@@ -44,6 +58,7 @@ class LayerHook:
         self.failure: str | None = None
         self._rows: int | None = None
         self._calls: list[Tensor] = []
+        self._reduction: _Reduction | None = None
 
     def __call__(self, module: nn.Module, args: tuple[object, ...], output: object) -> None:
         """Pool the output of one call of the layer, if a batch is open."""
@@ -80,7 +95,7 @@ class LayerHook:
             return None
         counts = [len(call) for call in calls]
         if sum(counts) == rows:
-            return torch.cat(calls)
+            return calls[0] if len(calls) == 1 else torch.cat(calls)
         if all(count == rows for count in counts):
             return calls[-1]
         raise ValueError(
@@ -106,11 +121,25 @@ class LayerHook:
         self.active = False
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "active": False, "_rows": None, "_calls": []}
+        return {**self.__dict__, "active": False, "_rows": None, "_calls": [], "_reduction": None}
 
     def _pooled(self, output: Tensor, rows: int) -> Tensor:
         if output.is_complex():
             raise ValueError(f"expected a real output but got {output.dtype}; choose the layer before or after it.")
+        reduction = self._reduction
+        if reduction is None or reduction.shape != output.shape or reduction.rows != rows:
+            reduction = self._reduction = self._find_reduction(output, rows)
+        with torch.no_grad(), _without_autocast(output.device.type):
+            values = reduction.layout.canonical(output.detach())
+            if values.ndim > 2:
+                images = values.shape[0]
+                if not reduction.built_in or values.dtype not in _POOLED_AS_THEY_ARE:
+                    values = values.to(torch.float32, copy=not reduction.built_in)
+                values = reduction.pooling.pool(values)
+                _check_pooled(values, images)
+            return values.to(torch.float32, copy=True)
+
+    def _find_reduction(self, output: Tensor, rows: int) -> _Reduction:
         layout = find_layout(
             output.shape,
             rows,
@@ -118,14 +147,8 @@ class LayerHook:
             channel_axis=getattr(self.pooling, "channel_axis", None),
             special_tokens=getattr(self.pooling, "special_tokens", None),
         )
-        with torch.no_grad(), _without_autocast(output.device.type):
-            values = layout.canonical(output.detach())
-            if values.ndim > 2:
-                pooling = fitted(self.pooling, special_tokens=layout.special_tokens, class_token=layout.class_token)
-                images = len(values)
-                values = pooling.pool(values.to(torch.float32, copy=not leaves_output_alone(pooling)))
-                _check_pooled(values, images)
-            return values.to(torch.float32, copy=True)
+        pooling = fitted(self.pooling, special_tokens=layout.special_tokens, class_token=layout.class_token)
+        return _Reduction(output.shape, rows, layout, pooling, is_built_in(pooling))
 
 
 def drop_stale_hooks(module: nn.Module) -> None:
@@ -142,6 +165,6 @@ def _check_pooled(values: object, images: int) -> None:
 
 
 def _without_autocast(device_type: str) -> AbstractContextManager[object]:
-    if torch.amp.is_autocast_available(device_type):
+    if torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type):
         return torch.autocast(device_type, enabled=False)
     return nullcontext()

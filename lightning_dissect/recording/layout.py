@@ -30,7 +30,8 @@ class Layout:
 
     def canonical(self, output: Tensor) -> Tensor:
         """Return a view of ``output`` of shape ``(images, neurons, *positions)``."""
-        return output.movedim(self.batch_axis, 0).movedim(self.channel_axis, 1)
+        images_first = output.movedim(self.batch_axis, 0) if self.batch_axis else output
+        return images_first if self.channel_axis == 1 else images_first.movedim(self.channel_axis, 1)
 
 
 def main_tensor(output: object) -> Tensor:

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lightning_dissect.recording.storage import ActivationStorage
+
 _BLOCK_ELEMENTS = 2**22
 
 
@@ -13,8 +15,12 @@ class PooledActivations:
     """Collects one number per image and neuron, whatever the split into batches and their order.
 
     Rows live as float32 on the CPU in blocks that are filled one after the other; `compute` joins them, freeing each as
-    it goes, so that there is never more than one block beyond what was collected. An image that comes more than once,
-    as padded samples of a distributed sampler do, counts once: the row that came first.
+    it goes, so that there is never more than one block beyond what was collected. Where the blocks are, in memory or
+    mapped to files, is up to the storage. An image that comes more than once, as padded samples of a distributed
+    sampler do, counts once: the row that came first.
+
+    Args:
+        storage: Where the rows are held; by default all in memory.
 
     Example:
         >>> state = PooledActivations()
@@ -31,7 +37,8 @@ class PooledActivations:
     _blocks: list[Tensor]
     _free: int
 
-    def __init__(self) -> None:
+    def __init__(self, storage: ActivationStorage | None = None) -> None:
+        self.storage = ActivationStorage() if storage is None else storage
         self.reset()
 
     def update(self, sample_ids: Tensor, values: Tensor) -> None:
@@ -47,30 +54,59 @@ class PooledActivations:
                 as before.
 
         """
-        _check_rows(sample_ids, values)
-        if self._rows and values.shape[1] != self._blocks[-1].shape[1]:
+        check_rows(sample_ids, values)
+        images, neurons = values.shape
+        if self._rows and neurons != self._blocks[-1].shape[1]:
             raise ValueError(
-                f"Expected `values` to have {self._blocks[-1].shape[1]} neurons as before but got {values.shape[1]}; "
+                f"Expected `values` to have {self._blocks[-1].shape[1]} neurons as before but got {neurons}; "
                 "a layer must give every image equally many."
             )
-        end = self._rows + len(sample_ids)
+        end, fitting = self._rows + images, min(self._free, images)
         with torch.no_grad():
             self._reserve_ids(end)
+            further = self._begin_block(images - fitting, neurons) if fitting < images else None
+            if fitting:
+                filled = self._blocks[-1].shape[0] - self._free
+                self._blocks[-1][filled : filled + fitting] = values[:fitting]
+            if further is not None:
+                further[: images - fitting] = values[fitting:]
+                self._blocks.append(further)
+                self._free += further.shape[0]
             self._sample_ids[self._rows : end] = sample_ids
-            while len(values):
-                part = values[: self._reserve(values)]
-                filled = len(self._blocks[-1]) - self._free
-                self._blocks[-1][filled : filled + len(part)] = part
-                self._free -= len(part)
-                values = values[len(part) :]
+        self._free -= images
         self._rows = end
 
     def merge_state(self, other: "PooledActivations") -> None:
         """Add all images of another state of the same layer, after those that are here already."""
-        start = 0
-        for values in other._filled():
-            self.update(other._sample_ids[start : start + len(values)], values)
-            start += len(values)
+        for sample_ids, values in other.chunks():
+            self.update(sample_ids, values)
+
+    @property
+    def num_rows(self) -> int:
+        """Rows held, an image as often as it came; less than before once `compute` has dropped what is repeated."""
+        return self._rows
+
+    def chunks(self, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """Give rows in the order in which they came, without joining them.
+
+        An image that came more than once is there each time. Whatever calls `compute` in between (pickling does too)
+        brings the rows into the order of their ids.
+
+        Args:
+            start: Rows to leave out: with the `num_rows` of an earlier look, what has come since.
+
+        Yields:
+            Sample ids, shape ``(rows,)`` int64, and activations, shape ``(rows, neurons)`` float32, of at most 16 MiB.
+            They are views of what is held, not copies: do not write to them, and do not change the state meanwhile.
+
+        """
+        end = 0
+        for block in self._filled():
+            first, end = end, end + len(block)
+            for values in _pieces(block[max(0, start - first) :]) if start < end else ():
+                begin = max(start, first)
+                yield self._sample_ids[begin : begin + len(values)], values
+                start = begin + len(values)
 
     @torch.inference_mode(mode=False)
     def compute(self) -> tuple[Tensor, Tensor]:
@@ -84,7 +120,7 @@ class PooledActivations:
         sample_ids = self._sample_ids[: self._rows]
         ascending = bool((sample_ids[1:] > sample_ids[:-1]).all())
         if not ascending or len(self._blocks) > 1:
-            self._join(torch.arange(self._rows) if ascending else _first_occurrences(sample_ids))
+            self._join(torch.arange(self._rows) if ascending else first_occurrences(sample_ids))
         values = next(self._filled(), torch.empty(0, 0))
         return self._sample_ids[: self._rows], values
 
@@ -106,14 +142,10 @@ class PooledActivations:
                 sample_ids[: self._rows] = self._sample_ids[: self._rows]
             self._sample_ids = sample_ids
 
-    def _reserve(self, values: Tensor) -> int:
-        """Return for how many rows the last block has room; without any, begin a block as long as all so far."""
-        if not self._free:
-            held = sum(map(len, self._blocks))
-            self._free = max(1, min(max(len(values), held), _BLOCK_ELEMENTS // max(1, values.shape[1])))
-            with torch.inference_mode(mode=False):
-                self._blocks.append(torch.empty(self._free, values.shape[1]))
-        return self._free
+    def _begin_block(self, rows: int, neurons: int) -> Tensor:
+        """Return room for ``rows`` rows, and for as many as there are so far if these are not too many."""
+        as_many = min(self._rows, _BLOCK_ELEMENTS // max(1, neurons))
+        return self.storage.empty(max(rows, as_many), neurons)
 
     def _filled(self) -> Iterator[Tensor]:
         """Give the filled part of every block."""
@@ -121,25 +153,29 @@ class PooledActivations:
             yield block[: len(block) - self._free] if block is self._blocks[-1] else block
 
     def _join(self, order: Tensor) -> None:
-        """Bring the rows at positions ``order`` into one block with room for as many more, and drop the others."""
+        """Bring the rows at positions ``order`` into one block, and drop the others."""
         target = torch.full((self._rows,), -1)
         target[order] = torch.arange(len(order))
-        joined = torch.empty(2 * len(order), self._blocks[0].shape[1])
+        joined = self.storage.empty(len(order), self._blocks[0].shape[1])
         blocks, start = list(self._filled()), 0
         self._blocks = []
         while blocks:
-            values = blocks.pop(0)
-            rows = target[start : start + len(values)]
-            start += len(values)
-            joined.index_copy_(0, rows[rows >= 0], values if bool((rows >= 0).all()) else values[rows >= 0])
+            for values in _pieces(blocks.pop(0)):
+                rows = target[start : start + len(values)]
+                kept = rows >= 0
+                start += len(values)
+                joined.index_copy_(0, rows[kept], values if bool(kept.all()) else values[kept])
         self._sample_ids = self._sample_ids[order]
-        self._blocks, self._rows, self._free = [joined], len(order), len(joined) - len(order)
+        self._blocks, self._rows, self._free = [joined], len(order), 0
 
     @torch.inference_mode(mode=False)
     def __getstate__(self) -> dict[str, Any]:
         sample_ids, values = self.compute()
-        blocks = [values.clone()] if len(values) else []
-        return {"_rows": len(sample_ids), "_sample_ids": sample_ids.clone(), "_blocks": blocks, "_free": 0}
+        return {"storage": self.storage, "sample_ids": sample_ids.clone(), "values": values.clone()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        PooledActivations.__init__(self, state["storage"])
+        self.update(state["sample_ids"], state["values"])
 
 
 def check_sample_ids(sample_ids: Tensor) -> None:
@@ -157,7 +193,14 @@ def check_sample_ids(sample_ids: Tensor) -> None:
         )
 
 
-def _check_rows(sample_ids: Tensor, values: Tensor) -> None:
+def check_rows(sample_ids: Tensor, values: Tensor) -> None:
+    """Check that there is one row of values, of shape ``(images, neurons)``, per sample id.
+
+    Raises:
+        ValueError:
+            If there is not.
+
+    """
     check_sample_ids(sample_ids)
     if values.ndim != 2:
         raise ValueError(f"Expected `values` to have shape (images, neurons) but got {tuple(values.shape)}.")
@@ -167,10 +210,15 @@ def _check_rows(sample_ids: Tensor, values: Tensor) -> None:
         )
 
 
-def _first_occurrences(sample_ids: Tensor) -> Tensor:
+def first_occurrences(sample_ids: Tensor) -> Tensor:
     """Return the positions of the first occurrence of each id, in ascending order of the ids."""
     order = torch.argsort(sample_ids, stable=True)
     ascending = sample_ids[order]
     first = torch.ones_like(ascending, dtype=torch.bool)
     first[1:] = ascending[1:] != ascending[:-1]
     return order[first]
+
+
+def _pieces(block: Tensor) -> Iterator[Tensor]:
+    """Give a block in parts of at most `_BLOCK_ELEMENTS`, so that a copy of one stays small."""
+    yield from torch.split(block, max(1, _BLOCK_ELEMENTS // max(1, block.shape[1])))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Protocol, cast, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from lightning_dissect.registry import Registry
@@ -47,6 +48,8 @@ class Pooling(Protocol):
         """
         ...
 
+
+_ELEMENTS_IN_CACHE = 2**18
 
 POOLINGS: Registry[Pooling] = Registry("pooling")
 
@@ -101,7 +104,7 @@ class MeanPooling(_BuiltInPooling):
 
     def pool(self, output: Tensor) -> Tensor:
         """Fulfil `Pooling.pool`."""
-        return self._positions(output).mean(dim=2)
+        return _mean(self._positions(output))
 
 
 @POOLINGS.register("max")
@@ -191,12 +194,23 @@ class AutoPooling(_BuiltInPooling):
         class_token = bool(self.special_tokens) if self.class_token is None else self.class_token
         if class_token and output.ndim == 3:
             return output[:, :, 0]
-        return self._positions(output).mean(dim=2)
+        return _mean(self._positions(output))
 
 
-def leaves_output_alone(pooling: Pooling) -> bool:
-    """Return whether ``pooling`` is built in and so known not to change what it is given."""
+def is_built_in(pooling: Pooling) -> bool:
+    """Return whether ``pooling`` is built in, so known to leave what it is given alone and to sum up in float32."""
     return type(pooling) in (MeanPooling, MaxPooling, ClsPooling, AutoPooling)
+
+
+def _mean(positions: Tensor) -> Tensor:
+    """Return the float32 mean over dimension 2.
+
+    The processor makes a float32 copy of another dtype, which should fit its cache; an accelerator needs none.
+    """
+    if positions.dtype == torch.float32 or positions.device.type != "cpu":
+        return positions.mean(dim=2, dtype=torch.float32)
+    images = max(1, _ELEMENTS_IN_CACHE // max(1, positions[:1].numel()))
+    return torch.cat([part.mean(dim=2, dtype=torch.float32) for part in torch.split(positions, images)])
 
 
 def fitted(pooling: Pooling, **found: object) -> Pooling:

@@ -13,6 +13,8 @@ from lightning_dissect.recording.eager import EAGER_EXECUTION
 from lightning_dissect.recording.hook import LayerHook, drop_stale_hooks
 from lightning_dissect.recording.layers import SelectedLayer
 from lightning_dissect.recording.pooled import PooledActivations, check_sample_ids
+from lightning_dissect.recording.storage import ActivationStorage
+from lightning_dissect.recording.transfer import HostTransfer
 
 
 class ActivationRecorder:
@@ -21,9 +23,10 @@ class ActivationRecorder:
     Hooks are on the layers only while the recorder is attached (`with recorder:` or `attach` and `detach`) and listen
     only between `start_batch` and `end_batch`. Outputs are reduced to one number per image and neuron inside the hook,
     in float32 without autocast, and copied, so that in-place operations later in the forward do not reach them. They
-    stay on their device until the batch ends, so that an accelerator is waited for once per batch. The
-    model's outputs stay bit-identical, except where PyTorch itself takes another path for hooked modules (the fused
-    kernel of `nn.TransformerEncoderLayer`); compiled models run eagerly meanwhile and keep their graphs.
+    stay on their device until the batch ends and then travel to the CPU while the next one runs, so that nobody waits
+    for an accelerator: they are stored when the next batch ends or when somebody asks for them. The model's outputs
+    stay bit-identical, except where PyTorch itself takes another path for hooked modules (the fused kernel of
+    `nn.TransformerEncoderLayer`); compiled models run eagerly meanwhile and keep their graphs.
 
     A layer that fires several times per batch: if the rows of its calls add up to the batch, they are concatenated; if
     every call has all rows, the last call counts; anything else is a failure.
@@ -33,9 +36,7 @@ class ActivationRecorder:
 
     Args:
         layers: Layers by name, from `select_layers`.
-
-    Attributes:
-        activations: The activations recorded so far, by layer.
+        storage: Where the activations of all layers are held; by default all in memory.
 
     Example:
         >>> from torch import nn
@@ -52,16 +53,25 @@ class ActivationRecorder:
 
     """
 
-    def __init__(self, layers: Mapping[str, SelectedLayer]) -> None:
+    def __init__(self, layers: Mapping[str, SelectedLayer], storage: ActivationStorage | None = None) -> None:
         self.layers = dict(layers)
-        self.activations = {name: PooledActivations() for name in self.layers}
+        storage = ActivationStorage() if storage is None else storage
+        self._activations = {name: PooledActivations(storage) for name in self.layers}
+        self._travelling: tuple[HostTransfer, Tensor, Tensor | None] | None = None
         self._hooks = {name: LayerHook(layer) for name, layer in self.layers.items()}
         self._sample_ids: Tensor | None = None
         self._release: weakref.finalize[[], ActivationRecorder] | None = None
 
     @property
+    def activations(self) -> dict[str, PooledActivations]:
+        """The activations recorded so far, by layer."""
+        self._store()
+        return self._activations
+
+    @property
     def failures(self) -> dict[str, str]:
         """Why layers could not be recorded since the last `reset`, by layer."""
+        self._store()
         return {name: hook.failure for name, hook in self._hooks.items() if hook.failure is not None}
 
     @property
@@ -144,34 +154,43 @@ class ActivationRecorder:
                 f"Expected `keep` to hold {len(sample_ids)} booleans, one per image of the batch, "
                 f"but got shape {tuple(kept.shape)} of {kept.dtype}."
             )
-        taken = self._take()
-        rows = slice(None) if bool(kept.all()) else kept
-        for name, values in taken.items():
-            with _failure_kept(self._hooks[name]):
-                self.activations[name].update(sample_ids[rows], values[rows])
+        values = self._take()
+        self._store()
+        self._travelling = HostTransfer(values), sample_ids, None if bool(kept.all()) else kept
+        if not self._travelling[0].pending:
+            self._store()
 
     def reset(self) -> None:
         """Forget all activations, failures and firings, and drop an open batch; stay attached or not."""
-        self._sample_ids = None
+        self._sample_ids = self._travelling = None
         for name, hook in self._hooks.items():
-            self.activations[name].reset()
+            self._activations[name].reset()
             hook.reset()
 
     def _take(self) -> dict[str, Tensor]:
-        """Return what the layers gave for the batch, on the CPU, waiting once for each accelerator."""
+        """Return what the layers gave for the batch, on their devices."""
         taken: dict[str, Tensor] = {}
-        accelerators: set[torch.device] = set()
         for name, hook in self._hooks.items():
             with _failure_kept(hook):
                 values = hook.take()
                 if values is not None:
-                    taken[name] = values.to("cpu", non_blocking=True)
-                    accelerators |= {values.device} - {taken[name].device}
-        for accelerator in accelerators:
-            torch.accelerator.synchronize(accelerator)
+                    taken[name] = values
         return taken
 
+    def _store(self) -> None:
+        """Add the batch that travels to the CPU to the activations."""
+        if self._travelling is None:
+            return
+        (transfer, sample_ids, kept), self._travelling = self._travelling, None
+        sample_ids = sample_ids if kept is None else sample_ids[kept]
+        for name, values in transfer.wait().items():
+            with _failure_kept(self._hooks[name]):
+                self._activations[name].update(sample_ids, values if kept is None else values[kept])
+        for name, error in transfer.failures.items():
+            self._hooks[name].fail(error)
+
     def __getstate__(self) -> dict[str, Any]:
+        self._store()
         return {**self.__dict__, "_release": None, "_sample_ids": None}
 
 
@@ -180,5 +199,5 @@ def _failure_kept(hook: LayerHook) -> Iterator[None]:
     """Let a layer that cannot be recorded fail alone."""
     try:
         yield
-    except (RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         hook.fail(error)

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from lightning_dissect.checks import check_positive
 
-ELEMENTS_AT_ONCE = 2**23
+ELEMENTS_AT_ONCE = 2**21
 IMAGES_PER_TILE = 1024
 
 

@@ -1,11 +1,12 @@
 """Similarity between neurons and concepts: what chooses labels."""
 
-from collections.abc import Callable
-from functools import partial
-from typing import Protocol, TypeAlias, runtime_checkable
+import sys
+from collections.abc import Callable, Iterator
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
+from lightning_dissect.concept_matrix import ConceptMatrix
 from lightning_dissect.registry import Registry
 
 
@@ -39,22 +40,62 @@ class Similarity(Protocol):
         ...
 
 
-Scorer: TypeAlias = Callable[[Tensor], Tensor]
-"""From activations, shape ``(images, neurons)``, to scores, shape ``(neurons, concepts)``, for one concept matrix."""
+def identity(values: Tensor) -> Tensor:
+    """Return what one process alone knows: the values themselves."""
+    return values
+
+
+class Scorer(Protocol):
+    """Scores layer after layer against one concept matrix, a block of concepts at a time.
+
+    Example:
+        >>> import torch
+        >>> from lightning_dissect.similarity import Cosine
+        >>> scorer = Cosine().prepared(torch.eye(5))
+        >>> [(block, tuple(scores.shape)) for block, scores in scorer.blocks(torch.eye(5)[:, :2], width=3)]
+        [(slice(0, 3, None), (2, 3)), (slice(3, 5, None), (2, 2))]
+
+    """
+
+    def blocks(
+        self, activations: Tensor, width: int, over_processes: Callable[[Tensor], Tensor] = identity
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Yield consecutive ranges of concepts and their scores.
+
+        The ranges depend only on the number of concepts and on ``width``, so that several processes with some of the
+        neurons each, even with none, go in step.
+
+        Args:
+            activations: Pooled activations, shape ``(images, neurons)``.
+            width: Concepts of a range; the last range may be shorter.
+            over_processes: What a similarity calls that compares a neuron with all others, once per range: it gets
+                logarithms of sums of exponentials over this process's neurons, shape ``(values,)``, float64, and
+                returns the same over the neurons of all processes.
+
+        Yields:
+            A range and its scores, shape ``(neurons, concepts of the range)``, float64; NaN for neurons that are
+            constant or not finite. The next range may overwrite the tensor.
+
+        Raises:
+            ValueError:
+                If the activations do not fit the concept matrix.
+
+        """
+        ...
 
 
 @runtime_checkable
 class PreparableSimilarity(Similarity, Protocol):
-    """A similarity that has work to do on the concept matrix alone, which many layers can share.
+    """A similarity that scores concepts in blocks, after work on the concept matrix that many layers share.
 
     Example:
-        >>> from lightning_dissect.similarity import Cosine, SoftWPMI
-        >>> isinstance(SoftWPMI(), PreparableSimilarity), isinstance(Cosine(), PreparableSimilarity)
-        (True, False)
+        >>> from lightning_dissect.similarity import Cosine
+        >>> isinstance(Cosine(), PreparableSimilarity)
+        True
 
     """
 
-    def prepared(self, concept_matrix: Tensor) -> Scorer:
+    def prepared(self, concept_matrix: Tensor | ConceptMatrix) -> Scorer:
         """Do what depends on the concept matrix alone.
 
         Args:
@@ -62,32 +103,31 @@ class PreparableSimilarity(Similarity, Protocol):
                 is in use.
 
         Returns:
-            A function with ``prepared(concept_matrix)(activations) == score(activations, concept_matrix)``.
+            What yields the blocks of ``score(activations, concept_matrix)``.
 
         """
         ...
 
 
-def prepare(similarity: Similarity, concept_matrix: Tensor) -> Scorer:
-    """Return the function that scores activations against one concept matrix, ready for many layers or epochs.
+def score_all(scorer: Scorer, activations: Tensor) -> Tensor:
+    """Return the scores of all concepts.
 
     Args:
-        similarity: Any similarity, whether it can be prepared or not.
-        concept_matrix: Image-text similarities, shape ``(images, concepts)``.
+        scorer: A prepared similarity.
+        activations: Pooled activations, shape ``(images, neurons)``.
 
     Returns:
-        From activations to scores.
+        Shape ``(neurons, concepts)``, float64.
 
     Example:
         >>> import torch
         >>> from lightning_dissect.similarity import Cosine
-        >>> prepare(Cosine(), torch.eye(3))(torch.eye(3)).argmax(dim=1)
+        >>> score_all(Cosine().prepared(torch.eye(3)), torch.eye(3)).argmax(dim=1)
         tensor([0, 1, 2])
 
     """
-    if isinstance(similarity, PreparableSimilarity):
-        return similarity.prepared(concept_matrix)
-    return partial(similarity.score, concept_matrix=concept_matrix)
+    ((_, scores),) = scorer.blocks(activations, sys.maxsize)
+    return scores
 
 
 SIMILARITIES: Registry[Similarity] = Registry("similarity")

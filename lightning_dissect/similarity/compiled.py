@@ -20,7 +20,7 @@ def runs_compiled(*tensors: Tensor) -> bool:
 
 
 @cache
-def compiled(loop: Callable[..., None]) -> Callable[..., None]:
+def compiled(loop: Callable[..., None], reassociate: bool = False) -> Callable[..., None]:
     """Return a loop over NumPy arrays as machine code that runs without the interpreter's lock.
 
     Numba is imported at the first call and the machine code is kept on disk where a folder for it can be written. The
@@ -28,13 +28,14 @@ def compiled(loop: Callable[..., None]) -> Callable[..., None]:
 
     Args:
         loop: A function of module level that numba can compile.
+        reassociate: Whether sums may be taken in another order, which lets them use whole registers.
 
     Returns:
         The compiled loop.
 
     """
     numba = importlib.import_module("numba")
-    settings = {"nogil": True, "fastmath": {"contract"}}
+    settings = {"nogil": True, "fastmath": {"contract", "reassoc"} if reassociate else {"contract"}}
     try:
         machine_code: Callable[..., None] = numba.njit(cache=True, **settings)(loop)
     except RuntimeError:

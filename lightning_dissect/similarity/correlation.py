@@ -1,16 +1,22 @@
 """Whitened correlation: the similarity that labels every neuron on its own."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor
 
-from lightning_dissect.checks import check_positive, check_score_inputs
-from lightning_dissect.similarity.base import SIMILARITIES, Scorer
-from lightning_dissect.similarity.concept_space import ConceptSpace
+from lightning_dissect.checks import check_positive
+from lightning_dissect.concept_matrix import ConceptMatrix
+from lightning_dissect.similarity.base import SIMILARITIES, identity, score_all
+from lightning_dissect.similarity.concept_blocks import check_activations, score_blocks
+from lightning_dissect.similarity.concept_factors import in_factors
+from lightning_dissect.similarity.cross_products import CrossProducts
 from lightning_dissect.similarity.live import live_neurons
-from lightning_dissect.standardise import standardised_columns
+from lightning_dissect.similarity.principal_axes import along_axes, principal_axes
+
+ROUNDING = 1e-12
+"""A concept this much closer to the average one, relative to the longest there can be, does not differ from it."""
 
 
 @SIMILARITIES.register("correlation")
@@ -64,36 +70,71 @@ class Correlation:
 
     def score(self, activations: Tensor, concept_matrix: Tensor) -> Tensor:
         """Score neurons against concepts; see `Similarity.score`."""
-        check_score_inputs(activations, concept_matrix)
-        return self.prepared(concept_matrix)(activations)
+        return score_all(self.prepared(concept_matrix), activations)
 
-    def prepared(self, concept_matrix: Tensor) -> Scorer:
+    def prepared(self, concept_matrix: Tensor | ConceptMatrix) -> "WhitenedConcepts":
         """Whiten the concepts once for many layers; see `PreparableSimilarity.prepared`.
 
-        The whitened concepts are kept, ``max_rank`` float64 values per concept at most.
+        The whitened concepts are kept, one float64 value per concept and dimension.
         """
-        space = ConceptSpace(concept_matrix, self.max_rank, self.seed, self.max_bytes)
-        covariance = space.covariance() / self.shrinkage
-        factor = torch.linalg.cholesky(covariance + torch.eye(len(covariance)).to(covariance))
-        concepts = torch.linalg.solve_triangular(factor, space.coordinates, upper=False)
-        concepts /= torch.linalg.vector_norm(concepts, dim=0)
-        return partial(_score, concept_matrix, space, factor, concepts)
+        return WhitenedConcepts(self, ConceptMatrix.of(concept_matrix))
 
 
-def _score(
-    concept_matrix: Tensor, space: ConceptSpace, factor: Tensor, concepts: Tensor, activations: Tensor
-) -> Tensor:
-    check_score_inputs(activations, concept_matrix)
-    live = live_neurons(activations)
-    scores = concepts.new_full((activations.shape[1], concepts.shape[1]), torch.nan)
-    if live.any():
-        blocks = torch.split(activations[:, live], space.width, dim=1)
-        along = torch.cat([space.project(standardised_columns(block)) for block in blocks], dim=1)
+class WhitenedConcepts:
+    r"""Concepts along the axes in which images vary, whitened: `Correlation` for one concept matrix.
+
+    With the singular axes :math:`Q` of the image factors, :math:`B = Q Y` and
+    :math:`C C^\top = I + \tfrac{N}{s \lVert Y \rVert^2} Y Y^\top`, the score is the cosine of :math:`C^{-1} Q^\top a_k`
+    and :math:`C^{-1} y_m`, but that the part of :math:`a_k` outside :math:`Q` counts in its norm. :math:`Q^\top a_k`
+    follows from the products of activations and image factors, so activations are read once.
+
+    Args:
+        settings: The similarity.
+        concept_matrix: Image-text similarities, shape ``(images, concepts)``.
+
+    Example:
+        >>> scorer = WhitenedConcepts(Correlation(), ConceptMatrix.of(torch.eye(4)))
+        >>> next(scorer.blocks(torch.eye(4), width=4))[1].argmax(dim=1)
+        tensor([0, 1, 2, 3])
+
+    """
+
+    def __init__(self, settings: Correlation, concept_matrix: ConceptMatrix) -> None:
+        self.settings = settings
+        self.concept_matrix = concept_matrix
+        factors = in_factors(concept_matrix, settings.max_rank, settings.seed, settings.max_bytes)
+        self._factors, concepts = factors.image_factors, factors.concept_factors
+        sums = CrossProducts.of(self._factors, self._factors, settings.max_bytes)
+        directions, lengths = principal_axes(sums.products)
+        self._towards = directions / lengths.where(lengths > 0, 1.0)
+        average, blocks = concepts.mean(dim=0, dtype=torch.float64), settings.max_bytes
+        self._concepts = sums.means.new_empty(len(concepts), len(lengths))
+        for block, coordinates in along_axes(concepts, average, directions * lengths, blocks):
+            self._concepts[block] = coordinates
+        products = self._concepts.T @ self._concepts
+        noise = settings.shrinkage * products.trace().where(products.trace() > 0, torch.inf)
+        identity_matrix = torch.eye(len(products)).to(products)
+        self._factor = torch.linalg.cholesky(products * (len(self._factors) / noise) + identity_matrix)
+        longest = torch.linalg.vector_norm(concepts, dim=1, dtype=torch.float64).max()
+        rounding = ROUNDING * sums.raw_energies().sum().sqrt() * longest
+        for part in torch.split(self._concepts, max(1, blocks // (8 * len(lengths)))):
+            part[torch.linalg.vector_norm(part, dim=1) <= rounding] = torch.nan
+            white = torch.linalg.solve_triangular(self._factor, part.T, upper=False).T
+            part.copy_(white / torch.linalg.vector_norm(white, dim=1, keepdim=True))
+
+    def blocks(
+        self,
+        activations: Tensor,
+        width: int,
+        over_processes: Callable[[Tensor], Tensor] = identity,  # noqa: ARG002
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Yield ranges of concepts and their scores; see `Scorer.blocks`."""
+        check_activations(activations, self.concept_matrix)
+        sums = CrossProducts.of(activations, self._factors, self.settings.max_bytes)
+        norms = sums.energies.sqrt().where(live_neurons(activations), torch.nan)
+        along = self._towards.T @ (sums.products / norms)
         outside = 1 - along.square().sum(dim=0)
-        neurons = torch.linalg.solve_triangular(factor, along, upper=False)
+        neurons = torch.linalg.solve_triangular(self._factor, along, upper=False)
         neurons /= (neurons.square().sum(dim=0) + outside).sqrt()
-        if live.all():
-            torch.mm(neurons.T, concepts, out=scores)
-        else:
-            scores[live] = neurons.T @ concepts
-    return scores
+        for block, scores in score_blocks(self.concept_matrix, activations.shape[1], width):
+            yield block, torch.mm(neurons.T, self._concepts[block].T, out=scores)

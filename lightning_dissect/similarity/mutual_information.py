@@ -1,13 +1,16 @@
 """Pointwise mutual information of top images and concepts, common to WPMI and soft-WPMI."""
 
 import math
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from lightning_dissect.presence import ConceptPresence
+from lightning_dissect.similarity.base import identity
 from lightning_dissect.similarity.compiled import runs_compiled
+from lightning_dissect.similarity.concept_blocks import check_activations, score_blocks
 from lightning_dissect.similarity.live import live_neurons
 from lightning_dissect.similarity.top_images import top_rows
 from lightning_dissect.similarity.top_likelihood import TopLikelihood
@@ -17,68 +20,98 @@ TILE = 64
 """Concepts that a thread of the compiled loop takes at once: eight registers of float64."""
 
 
-def pointwise_mutual_information(
-    activations: Tensor,
-    presence: ConceptPresence,
-    *,
-    membership: Tensor,
-    epsilon: float,
-    prior_weight: float,
-    max_bytes: int,
-) -> Tensor:
-    r"""Return the log-likelihood of each neuron's top images under each concept, relative to the other neurons.
+class PointwiseMutualInformation:
+    r"""Log-likelihood of each neuron's top images under each concept, relative to the other neurons.
 
     With the log-likelihood :math:`L` of `TopLikelihood`,
 
     .. math:: \text{score}(k, m) = L_{km} - \lambda \log \frac{1}{K} \sum_{k'} e^{L_{k'm}} .
 
-    Presence is computed only on images that are in some neuron's top. On the CPU a compiled loop takes the products if
+    The mean runs over the :math:`K` live neurons of all processes. On the CPU a compiled loop takes the products if
     numba is installed, otherwise torch does, with the same result to rounding of float64.
 
     Args:
-        activations: Pooled activations, shape ``(images, neurons)``.
         presence: Presence of the concepts in the images.
         membership: Probability that the image of rank j belongs to the neuron's top, shape ``(top_k,)``.
         epsilon: Least value of a factor.
         prior_weight: Weight :math:`\lambda` of the mean over neurons.
         max_bytes: Most bytes that an intermediate tensor may take; each thread holds a few of them.
 
-    Returns:
-        Float64 scores, shape ``(neurons, concepts)``; NaN for neurons that are constant or not finite, which do not
-        count in the mean over neurons either.
+    Example:
+        >>> presence = ConceptPresence(torch.eye(3), temperature=1.0)
+        >>> information = PointwiseMutualInformation(presence, torch.ones(1), 1e-7, prior_weight=1.0, max_bytes=2**20)
+        >>> next(information.blocks(torch.eye(3), width=3))[1].argmax(dim=1)
+        tensor([0, 1, 2])
 
     """
-    live = live_neurons(activations)
-    concepts = presence.concept_matrix.shape[1]
-    scores = torch.full((activations.shape[1], concepts), torch.nan, dtype=torch.float64, device=activations.device)
-    if not live.any():
-        return scores
-    rows = top_rows(activations if live.all() else activations[:, live], len(membership), max_bytes)
-    images, rows = torch.unique(rows, return_inverse=True)
-    likelihood = TopLikelihood(rows, membership, epsilon)
-    columns = max(1, max_bytes // (8 * max(len(rows), len(images))))
 
-    def by_torch(block: slice) -> None:
-        found = likelihood.by_torch(presence.columns(block, images))
-        scores[live, block] = found - prior_weight * (found.logsumexp(dim=0) - math.log(len(rows)))
+    def __init__(
+        self, presence: ConceptPresence, membership: Tensor, epsilon: float, prior_weight: float, max_bytes: int
+    ) -> None:
+        self.presence = presence
+        self.membership = membership
+        self.epsilon = epsilon
+        self.prior_weight = prior_weight
+        self.max_bytes = max_bytes
 
-    if not runs_compiled(activations, presence.concept_matrix):
-        for start in range(0, concepts, columns):
-            by_torch(slice(start, start + columns))
-        return scores
+    def blocks(
+        self, activations: Tensor, width: int, over_processes: Callable[[Tensor], Tensor] = identity
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Yield ranges of concepts and their scores; see `Scorer.blocks`."""
+        matrix = self.presence.concept_matrix
+        check_activations(activations, matrix)
+        neurons = live_neurons(activations).nonzero().flatten()
+        top = top_rows(activations, len(self.membership), self.max_bytes, neurons)
+        images, rows = torch.unique(top, return_inverse=True)
+        likelihood = TopLikelihood(rows, self.membership, self.epsilon)
+        for block, scores in score_blocks(matrix, activations.shape[1], width):
+            scores.fill_(torch.nan)
+            sums = torch.full((scores.shape[1] + 1,), -torch.inf, dtype=torch.float64, device=scores.device)
+            if len(neurons):
+                sums[-1] = math.log(len(neurons))
+                for part in self._panels(scores.shape[1]):
+                    values = matrix.columns(slice(block.start + part.start, block.start + part.stop))
+                    self._write(likelihood, values, images, neurons, scores[:, part], sums[part])
+            sums = over_processes(sums)
+            yield block, scores.sub_(self.prior_weight * (sums[:-1] - sums[-1]))
 
-    matrix, normaliser = presence.concept_matrix.detach().numpy(), presence.normaliser.detach()[images].numpy()
-    results, neurons, taken = scores.numpy(), live.nonzero().flatten().numpy(), images.numpy()
+    def _panels(self, concepts: int) -> Iterator[slice]:
+        """Yield ranges of concepts whose similarities are made at once; all where they are there already."""
+        matrix = self.presence.concept_matrix
+        width = self.max_bytes // (matrix.shape[0] * matrix.image_factors.element_size())
+        width = concepts if matrix.is_kept else max(1, width)
+        for start in range(0, concepts, width):
+            yield slice(start, min(start + width, concepts))
 
-    def by_numba(block: slice) -> None:
-        similarities = matrix[:, block] if len(taken) == len(matrix) else matrix[:, block][taken]
-        logits = np.multiply(similarities, presence.temperature, dtype=np.float64)
-        logits -= normaliser
-        found = likelihood.by_numba(np.exp(logits, out=logits))
-        peak = found.max(axis=0)
-        prior = peak + np.log(np.exp(found - peak).mean(axis=0))
-        found -= prior_weight * prior
-        results[neurons, block] = found
+    def _write(  # noqa: PLR0917
+        self, likelihood: TopLikelihood, values: Tensor, images: Tensor, neurons: Tensor, scores: Tensor, sums: Tensor
+    ) -> None:
+        """Write the log-likelihood of some concepts and the logarithms of its sums of exponentials over neurons."""
+        tile = max(1, min(TILE, self.max_bytes // (8 * max(len(neurons), len(images)))))
+        temperature, normaliser = self.presence.temperature, self.presence.normaliser[images]
 
-    run_in_threads(by_numba, concepts, min(columns, TILE))
-    return scores
+        def by_torch(part: slice) -> None:
+            logits = temperature * values[:, part][images].to(torch.float64) - normaliser
+            found = likelihood.by_torch(logits.exp_())
+            sums[part] = found.logsumexp(dim=0)
+            scores[neurons, part] = found
+
+        if not runs_compiled(values):
+            for start in range(0, scores.shape[1], tile):
+                by_torch(slice(start, start + tile))
+            return
+
+        similarities, results, live = values.detach().numpy(), scores.numpy(), neurons.numpy()
+        taken, offsets, totals = images.numpy(), normaliser.detach().numpy(), sums.numpy()
+
+        def by_numba(part: slice) -> None:
+            tops = similarities[:, part] if len(taken) == len(similarities) else similarities[:, part][taken]
+            logits = np.multiply(tops, temperature, dtype=np.float64)
+            logits -= offsets
+            found = likelihood.by_numba(np.exp(logits, out=logits))
+            results[live, part] = found
+            peak = found.max(axis=0)
+            found -= peak
+            totals[part] = peak + np.log(np.exp(found, out=found).sum(axis=0))
+
+        run_in_threads(by_numba, scores.shape[1], tile)

@@ -1,13 +1,18 @@
 """Rank reorder: how far a concept's order of a neuron's top images is from the neuron's own."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from lightning_dissect.checks import check_positive, check_score_inputs
-from lightning_dissect.similarity.base import SIMILARITIES
+from lightning_dissect.checks import check_positive
+from lightning_dissect.concept_matrix import ConceptMatrix
+from lightning_dissect.similarity.base import SIMILARITIES, identity, score_all
+from lightning_dissect.similarity.compiled import runs_compiled
+from lightning_dissect.similarity.concept_blocks import check_activations, score_blocks
 from lightning_dissect.similarity.live import live_neurons
+from lightning_dissect.similarity.order_cost import order_cost_by_numba, order_cost_by_torch
 from lightning_dissect.similarity.top_images import top_rows
 
 
@@ -74,46 +79,115 @@ class RankReorder:
                 If the shapes do not fit or ``top_fraction`` covers fewer than two images.
 
         """
-        check_score_inputs(activations, concept_matrix)
-        top_k = int(self.top_fraction * len(activations))
-        if top_k < 2:
-            raise ValueError(
-                "Expected `top_fraction` to cover at least 2 images "
-                f"but got {self.top_fraction} of {len(activations)}. Use a larger probe or a larger fraction."
-            )
-        live = live_neurons(activations)
-        scores = torch.full((activations.shape[1], concept_matrix.shape[1]), torch.nan, dtype=torch.float64)
-        scores = scores.to(activations.device)
-        if live.any():
-            rows = top_rows(activations[:, live], top_k, self.max_bytes)
-            values = activations[:, live].T.gather(1, rows).to(torch.float64)
-            scores[live] = self._cost(values, rows, concept_matrix) / -self._random_cost(values)[:, None]
-        return scores
+        return score_all(self.prepared(concept_matrix), activations)
 
-    def _cost(self, values: Tensor, rows: Tensor, concept_matrix: Tensor) -> Tensor:
-        neurons, top_k = rows.shape
-        ascending = values.flip(1)[:, None]
-        cost = torch.empty(neurons, concept_matrix.shape[1], dtype=torch.float64, device=values.device)
-        columns = max(1, self.max_bytes // (16 * len(concept_matrix)))
-        tile = max(1, self.max_bytes // (16 * top_k * columns))
-        for first in range(0, concept_matrix.shape[1], columns):
-            block = concept_matrix[:, first : first + columns].T.contiguous()
-            for start in range(0, neurons, tile):
-                part = slice(start, start + tile)
-                similarity = block[:, rows[part]].transpose(0, 1)
-                order = similarity.argsort(dim=2, stable=True)
-                handed_out = values[part, None].expand(similarity.shape).gather(2, order)
-                distance = (handed_out - ascending[part]).abs_().pow_(self.power).mean(dim=2)
-                fit = similarity.mean(dim=2, dtype=torch.float64)
-                cost[part, first : first + columns] = distance / fit.where(fit > 0, torch.nan).pow_(self.scale_power)
-        return cost
+    def prepared(self, concept_matrix: Tensor | ConceptMatrix) -> "ConceptOrders":
+        """Check the number of images; see `PreparableSimilarity.prepared`.
 
-    def _random_cost(self, values: Tensor) -> Tensor:
+        Raises:
+            ValueError:
+                If ``top_fraction`` covers fewer than two images.
+
+        """
+        return ConceptOrders(self, ConceptMatrix.of(concept_matrix))
+
+    def random_cost(self, values: Tensor) -> Tensor:
+        """Return the cost of a random order of each neuron's top activations.
+
+        Args:
+            values: Top activations, most activating first, shape ``(neurons, top_k)``.
+
+        Returns:
+            Shape ``(neurons,)``; NaN where there is only one order.
+
+        """
+        values = values.to(torch.float64)
         if self.shuffles:
             generator = torch.Generator().manual_seed(self.seed)
             orders = [torch.randperm(values.shape[1], generator=generator) for _ in range(self.shuffles)]
             costs = [(values - values[:, order]).abs_().pow_(self.power).mean(dim=1) for order in orders]
             cost = torch.stack(costs).mean(dim=0)
         else:
-            cost = torch.stack([(row[:, None] - row).abs_().pow_(self.power).mean() for row in values])
+            lags = range(1, values.shape[1])
+            sums = [(values[:, :-lag] - values[:, lag:]).abs_().pow_(self.power).sum(dim=1) for lag in lags]
+            cost = 2 * torch.stack(sums).sum(dim=0) / values.shape[1] ** 2
         return cost.where(cost > 0, torch.nan)
+
+
+class ConceptOrders:
+    """`RankReorder` for one concept matrix.
+
+    On the CPU a compiled loop hands out the activations if numba is installed, otherwise torch sorts the top images of
+    every pair, with the same result.
+
+    Args:
+        settings: The similarity.
+        concept_matrix: Image-text similarities, shape ``(images, concepts)``.
+
+    Raises:
+        ValueError:
+            If the fraction covers fewer than two images.
+
+    Example:
+        >>> values = torch.linspace(0.1, 0.9, 10)[:, None]
+        >>> scorer = ConceptOrders(RankReorder(top_fraction=0.5), ConceptMatrix.of(torch.cat([values, 1 - values], 1)))
+        >>> next(scorer.blocks(values, width=2))[1].argmax(dim=1)
+        tensor([0])
+
+    """
+
+    def __init__(self, settings: RankReorder, concept_matrix: ConceptMatrix) -> None:
+        self.settings = settings
+        self.concept_matrix = concept_matrix
+        self._top_k = int(settings.top_fraction * concept_matrix.shape[0])
+        if self._top_k < 2:
+            raise ValueError(
+                "Expected `top_fraction` to cover at least 2 images "
+                f"but got {settings.top_fraction} of {concept_matrix.shape[0]}. "
+                "Use a larger probe or a larger fraction."
+            )
+
+    def blocks(
+        self,
+        activations: Tensor,
+        width: int,
+        over_processes: Callable[[Tensor], Tensor] = identity,  # noqa: ARG002
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Yield ranges of concepts and their scores; see `Scorer.blocks`."""
+        check_activations(activations, self.concept_matrix)
+        neurons = live_neurons(activations).nonzero().flatten()
+        rows = top_rows(activations, self._top_k, self.settings.max_bytes, neurons)
+        values = activations[rows, neurons[:, None]]
+        values = values.to(torch.promote_types(values.dtype, torch.float32))
+        random_cost = self.settings.random_cost(values)
+        factors = self._mean_factors(rows) if self.concept_matrix.is_factored else None
+        panel = max(1, self.settings.max_bytes // (16 * len(activations)))
+        for block, scores in score_blocks(self.concept_matrix, activations.shape[1], width):
+            scores.fill_(torch.nan)
+            for start in range(block.start, block.stop, panel) if len(neurons) else ():
+                part = slice(start, min(start + panel, block.stop))
+                similarities = self.concept_matrix.columns(part)
+                fit = _bag_means(rows, similarities) if factors is None else self._fit(factors, part)
+                cost = self._cost(values, rows, similarities)
+                cost /= fit.where(fit > 0, torch.nan).pow_(self.settings.scale_power)
+                scores[neurons, part.start - block.start : part.stop - block.start] = cost / -random_cost[:, None]
+            yield block, scores
+
+    def _cost(self, values: Tensor, rows: Tensor, similarities: Tensor) -> Tensor:
+        if runs_compiled(values, similarities) and similarities.dtype != torch.float16:
+            return order_cost_by_numba(values, rows, similarities, self.settings.power)
+        return order_cost_by_torch(values, rows, similarities, self.settings.power, self.settings.max_bytes)
+
+    def _mean_factors(self, rows: Tensor) -> Tensor:
+        """Return the mean image factors of each neuron's top images, shape ``(neurons, dimensions)``, float64."""
+        factors = self.concept_matrix.image_factors
+        parts = torch.split(factors, max(1, self.settings.max_bytes // (8 * len(factors))), dim=1)
+        return torch.cat([_bag_means(rows, part) for part in parts], dim=1)
+
+    def _fit(self, factors: Tensor, concepts: slice) -> Tensor:
+        return factors @ self.concept_matrix.concept_factors[concepts].to(torch.float64).T
+
+
+def _bag_means(rows: Tensor, values: Tensor) -> Tensor:
+    """Return the means of some rows of values, shape ``(neurons, columns)``, float64."""
+    return torch.nn.functional.embedding_bag(rows, values.to(torch.float64).contiguous(), mode="mean")

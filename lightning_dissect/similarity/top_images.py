@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 
-def top_rows(activations: Tensor, count: int, max_bytes: int) -> Tensor:
-    """Return the rows of the most activating images of each neuron, most activating first.
+def top_rows(activations: Tensor, count: int, max_bytes: int, neurons: Tensor) -> Tensor:
+    """Return the rows of the most activating images of some neurons, most activating first.
 
     Ties go to the lower row, so the answer does not depend on the device or on how neurons are grouped.
 
@@ -13,19 +13,23 @@ def top_rows(activations: Tensor, count: int, max_bytes: int) -> Tensor:
         activations: Pooled activations, shape ``(images, neurons)``.
         count: Images per neuron.
         max_bytes: Most bytes that the sorted copy of some neurons may take.
+        neurons: Which neurons, as indices of shape ``(chosen,)``.
 
     Returns:
-        Row numbers, shape ``(neurons, count)``.
+        Row numbers, shape ``(chosen, count)``.
 
     Example:
-        >>> top_rows(torch.tensor([[0.0, 1.0], [2.0, 1.0], [1.0, 0.0]]), count=2, max_bytes=2**20)
+        >>> top_rows(torch.tensor([[0.0, 1.0], [2.0, 1.0], [1.0, 0.0]]), 2, max_bytes=2**20, neurons=torch.arange(2))
         tensor([[1, 2],
                 [0, 1]])
 
     """
-    neurons = max(1, max_bytes // (16 * len(activations)))
-    blocks = torch.split(activations, neurons, dim=1)
-    return torch.cat([_top_of_rows(block.T.contiguous(), count) for block in blocks])
+    found = torch.empty(len(neurons), count, dtype=torch.int64, device=activations.device)
+    width = max(1, max_bytes // (16 * len(activations)))
+    for start in range(0, len(neurons), width):
+        block = neurons[start : start + width]
+        found[start : start + width] = _top_of_rows(activations.T[block].contiguous(), count)
+    return found
 
 
 def _top_of_rows(values: Tensor, count: int) -> Tensor:

@@ -1,15 +1,15 @@
 """WPMI, the hard-membership forerunner of soft-WPMI."""
 
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor
 
-from lightning_dissect.checks import check_positive, check_score_inputs
+from lightning_dissect.checks import check_positive
+from lightning_dissect.concept_matrix import ConceptMatrix
 from lightning_dissect.presence import ConceptPresence
-from lightning_dissect.similarity.base import SIMILARITIES, Scorer
-from lightning_dissect.similarity.mutual_information import pointwise_mutual_information
+from lightning_dissect.similarity.base import SIMILARITIES, score_all
+from lightning_dissect.similarity.mutual_information import PointwiseMutualInformation
 from lightning_dissect.similarity.top_images import limited_top_k
 
 
@@ -65,22 +65,22 @@ class WPMI:
                 If the shapes do not fit or there are fewer than 20 images and fewer than ``top_k``.
 
         """
-        check_score_inputs(activations, concept_matrix)
-        return self.prepared(concept_matrix)(activations)
+        return score_all(self.prepared(concept_matrix), activations)
 
-    def prepared(self, concept_matrix: Tensor) -> Scorer:
-        """Compute the normalisers of the concept matrix once for many layers; see `PreparableSimilarity.prepared`."""
-        presence = ConceptPresence(concept_matrix, temperature=self.scale, max_bytes=self.max_bytes)
-        return partial(self._score, presence)
+    def prepared(
+        self, concept_matrix: Tensor | ConceptMatrix, normaliser: Tensor | None = None
+    ) -> PointwiseMutualInformation:
+        """Compute the normalisers of the concept matrix once for many layers; see `PreparableSimilarity.prepared`.
 
-    def _score(self, presence: ConceptPresence, activations: Tensor) -> Tensor:
-        check_score_inputs(activations, presence.concept_matrix)
-        membership = torch.ones(limited_top_k(self.top_k, len(activations)), dtype=torch.float64)
-        return pointwise_mutual_information(
-            activations,
-            presence,
-            membership=membership,
-            epsilon=self.epsilon,
-            prior_weight=self.prior_weight,
-            max_bytes=self.max_bytes,
-        )
+        Args:
+            concept_matrix: Image-text similarities, shape ``(images, concepts)``.
+            normaliser: What `presence_normaliser` returned with ``scale`` for all images, if it is known already.
+
+        Raises:
+            ValueError:
+                If there are fewer than 20 images and fewer than ``top_k``.
+
+        """
+        presence = ConceptPresence(concept_matrix, self.scale, self.max_bytes, normaliser)
+        membership = torch.ones(limited_top_k(self.top_k, len(presence.normaliser)), dtype=torch.float64)
+        return PointwiseMutualInformation(presence, membership, self.epsilon, self.prior_weight, self.max_bytes)

@@ -14,7 +14,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lightning_dissect.similarity import SIMILARITIES, RankReorder, prepare
+from lightning_dissect.concept_matrix import ConceptMatrix
+from lightning_dissect.similarity import SIMILARITIES, Scorer, Similarity, prepare
 from tests.benchmarks.published import SOFT_WPMI, WPMI
 from tests.benchmarks.table import (
     BenchmarkTable,
@@ -48,33 +49,58 @@ SIZES = {
 }
 
 
-def inputs(size: Size) -> tuple[Tensor, Tensor]:
-    """Return activations and a concept matrix of an encoder with that many dimensions."""
+def inputs(size: Size, max_bytes: int = 0) -> tuple[Tensor, ConceptMatrix]:
+    """Return activations and the concept matrix of an encoder with that many dimensions.
+
+    The factors share a direction, as those of encoders do, so that all similarities are positive.
+    """
     generator = torch.Generator().manual_seed(0)
-    images = torch.nn.functional.normalize(torch.randn(size.images, size.dimensions, generator=generator), dim=1)
-    texts = torch.nn.functional.normalize(torch.randn(size.concepts, size.dimensions, generator=generator), dim=1)
-    return torch.randn(size.images, size.neurons, generator=generator), images @ texts.T
+    images = torch.randn(size.images, size.dimensions, generator=generator)
+    texts = torch.randn(size.concepts, size.dimensions, generator=generator)
+    images[:, 0], texts[:, 0] = size.dimensions**0.5, size.dimensions**0.5
+    images, texts = torch.nn.functional.normalize(images, dim=1), torch.nn.functional.normalize(texts, dim=1)
+    return torch.randn(size.images, size.neurons, generator=generator), ConceptMatrix(images, texts, max_bytes)
+
+
+def score_blocks(scorer: Scorer, activations: Tensor) -> None:
+    """Score all concepts as labelling does: in blocks of a width that fits a share of the memory."""
+    width = max(64, 2**26 // (8 * activations.shape[1]) // 64 * 64)
+    for _ in scorer.blocks(activations, width):
+        pass
+
+
+def score_cold(similarity: Similarity, activations: Tensor, concept_matrix: ConceptMatrix) -> None:
+    """Score all concepts with nothing prepared."""
+    score_blocks(prepare(similarity, concept_matrix), activations)
 
 
 def ratios(size: Size) -> BenchmarkTable:
     """Measure every similarity, cold and warm, against what it is compared with."""
     title = f"{size.neurons} neurons x {size.concepts} concepts x {size.images} images"
     table = BenchmarkTable(title, environment())
-    activations, concept_matrix = inputs(size)
+    activations, kept = inputs(size, max_bytes=2**40)
+    factored = ConceptMatrix(kept.image_factors, kept.concept_factors)
     part = activations[:, : size.sample]
     for name, published in (("soft_wpmi", SOFT_WPMI), ("wpmi", WPMI)):
-        probability = published.probability(concept_matrix)
+        probability = published.probability(kept.whole)
         references = [
-            (1.0, partial(published.probability, concept_matrix)),
+            (1.0, partial(published.probability, kept.whole)),
             (size.neurons / size.sample, partial(published.relative, part, probability)),
         ]
         reference = f"published, loop over {size.sample} neurons extrapolated"
-        _compare(table, name, activations, concept_matrix, reference, references, size.repeats)
+        for matrix in (kept, factored):
+            _compare(table, name, activations, matrix, reference, references, size.repeats)
         del probability, references
-    product = [(1.0, partial(torch.matmul, activations.T, concept_matrix))]
+    product = [(1.0, partial(torch.matmul, activations.T, kept.whole))]
     for name in ("correlation", "cosine", "cosine_cubed"):
-        _compare(table, name, activations, concept_matrix, "A^T P in float32", product, size.repeats)
-    _compare_rank_reorder(table, part, concept_matrix)
+        for matrix in (kept, factored):
+            _compare(table, name, activations, matrix, "A^T P in float32", product, size.repeats)
+    soft = prepare(SIMILARITIES.resolve("soft_wpmi"), kept)
+    references = [(1.0, partial(score_blocks, soft, activations))]
+    _compare(table, "rank_reorder", activations, kept, "our warm soft_wpmi", references, 1)
+    probability = SOFT_WPMI.probability(kept.whole)
+    references = [(size.neurons / size.sample, partial(SOFT_WPMI.relative, part, probability))]
+    _compare(table, "rank_reorder", activations, kept, "published soft_wpmi, extrapolated", references, 1)
     return table
 
 
@@ -85,20 +111,20 @@ def growth(size: Size, name: str) -> tuple[dict[str, float], dict[str, list[tupl
         for divisor in (4, 2, 1):
             smaller = replace(size, **{axis: getattr(size, axis) // divisor})
             activations, concept_matrix = inputs(smaller)
-            score = prepare(SIMILARITIES.resolve(name), concept_matrix)
-            (timing,) = in_turns([partial(score, activations)], size.repeats)
+            scorer = prepare(SIMILARITIES.resolve(name), concept_matrix)
+            (timing,) = in_turns([partial(score_blocks, scorer, activations)], size.repeats)
             points.append((getattr(smaller, axis), timing.minimum))
     return {axis: exponent(*zip(*points, strict=True)) for axis, points in curves.items()}, curves
 
 
 def peak(name: str, size: Size) -> int:
-    """Return the bytes that one call holds at most beyond inputs and output; call it in a process of its own."""
+    """Return the bytes that a cold call holds at most beyond inputs and a block; call it in a process of its own."""
     similarity = SIMILARITIES.resolve(name)
-    similarity.score(*inputs(SIZES["tiny"]))
+    score_cold(similarity, *inputs(SIZES["tiny"]))
     activations, concept_matrix = inputs(size)
     before = resident_bytes()
-    scores = similarity.score(activations, concept_matrix)
-    return peak_bytes() - before - scores.nbytes
+    score_cold(similarity, activations, concept_matrix)
+    return peak_bytes() - before
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -120,8 +146,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         exponents, curves[name] = growth(size, name)
         cost.add(similarity=name, **exponents)
     print(cost)  # noqa: T201
-    memory = BenchmarkTable("Peak memory beyond inputs and output", environment())
-    for name in ("soft_wpmi", "correlation") if options.size == "tiny" else [*list(SIMILARITIES)[:3], "soft_wpmi"]:
+    memory = BenchmarkTable("Peak memory beyond inputs, with a block of scores", environment())
+    for name in ("soft_wpmi", "correlation") if options.size == "tiny" else SIMILARITIES:
         held = in_subprocess(MODULE, "--peak", name, "--size", options.size)
         memory.add(similarity=name, MiB=held / 2**20)
     print(memory)  # noqa: T201
@@ -134,34 +160,23 @@ def _compare(  # noqa: PLR0917
     table: BenchmarkTable,
     name: str,
     activations: Tensor,
-    concept_matrix: Tensor,
+    concept_matrix: ConceptMatrix,
     reference: str,
     references: list[tuple[float, Callable[[], object]]],
     repeats: int,
 ) -> None:
     similarity = SIMILARITIES.resolve(name)
-    score = prepare(similarity, concept_matrix)
-    score(activations[:, :2])
-    ours = [partial(similarity.score, activations, concept_matrix), partial(score, activations)]
+    scorer = prepare(similarity, concept_matrix)
+    score_blocks(scorer, activations[:, :2])
+    ours = [partial(score_cold, similarity, activations, concept_matrix), partial(score_blocks, scorer, activations)]
     timings = in_turns([*ours, *(call for _, call in references)], repeats)
     slow = sum(factor * timing.minimum for (factor, _), timing in zip(references, timings[2:], strict=True))
     for state, timing in zip(("cold", "warm"), timings, strict=False):
         table.add(
-            similarity=name, state=state, seconds=timing.minimum, median=timing.median,
-            against=reference, reference=slow, speedup=slow / timing.minimum,
+            similarity=name, matrix="kept" if concept_matrix.is_kept else "factors", state=state,
+            seconds=timing.minimum, median=timing.median, against=reference, reference=slow,
+            speedup=slow / timing.minimum,
         )  # fmt: skip
-
-
-def _compare_rank_reorder(table: BenchmarkTable, activations: Tensor, concept_matrix: Tensor) -> None:
-    reorder = RankReorder()
-    soft = prepare(SIMILARITIES.resolve("soft_wpmi"), concept_matrix)
-    ours, other = in_turns([partial(reorder.score, activations, concept_matrix), partial(soft, activations)], 1)
-    images = int(reorder.top_fraction * len(activations))
-    table.add(
-        similarity="rank_reorder", state="cold", seconds=ours.minimum, median=ours.median,
-        against=f"warm soft_wpmi, {activations.shape[1]} neurons, top 100 against {images}", reference=other.minimum,
-        speedup=other.minimum / ours.minimum,
-    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """What recording costs a validation: `python -m tests.benchmarks.recording [--size tiny|full] [--device cuda]`.
 
 Every batch goes through the networks twice, without and with everything the callback does while embeddings are known;
-which of the two comes first alternates. Overheads are medians over these pairs.
+which of the two comes first alternates. Overheads are medians over these pairs, of seconds of the clock and, as what
+else runs on the machine hits these less, of seconds of the processor. Rows are printed as they come.
 """
 
 import argparse
+import copy
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -35,7 +37,7 @@ IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 PARTS = {
     "to_uint8": (probe_module, "to_uint8"),
     "content ids": (dissector_module, "content_ids"),
-    "embeddings": (EncodedConcepts, "rows"),
+    "embeddings": (EncodedConcepts, "update"),
     "hooks": (LayerHook, "__call__"),
     "store": (ActivationRecorder, "end_batch"),
 }
@@ -49,6 +51,14 @@ class Case:
     build: Callable[[], nn.Module]
     side: int
     layers: dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Seconds of the clock, and of the processor on all its cores."""
+
+    seconds: float
+    processor: float
 
 
 class KnownEncoder:
@@ -72,6 +82,7 @@ class Validation:
     def __init__(self, case: Case, layers: tuple[str, ...], batch_size: int, num_batches: int, device: str) -> None:
         torch.manual_seed(0)
         self.model = case.build().eval().to(device)
+        self.plain_model = _twin(self.model)
         self.batches = torch.randn(num_batches, batch_size, 3, case.side, case.side).to(device)
         loader = DataLoader(range(num_batches * batch_size), batch_size=batch_size)
         self.probe = ProbeSet([loader], denormalize=IMAGENET)
@@ -79,57 +90,71 @@ class Validation:
         self.num_layers = len(self.dissector.layer_names(self.model))
         self._synchronise = torch.cuda.synchronize if device.startswith("cuda") else lambda: None
 
-    def plain(self, batch_idx: int) -> float:
-        """Return the seconds that one batch takes."""
-        self._synchronise()
-        start = time.perf_counter()
-        self.model(self.batches[batch_idx])
-        self._synchronise()
-        return time.perf_counter() - start
+    def plain(self, batch_idx: int) -> Spent:
+        """Return what one batch takes."""
+        with self._measured() as spent:
+            self.plain_model(self.batches[batch_idx])
+        return spent[0]
 
-    def recorded(self, batch_idx: int) -> float:
-        """Return the seconds that one batch takes with everything that the callback does."""
-        self._synchronise()
-        start = time.perf_counter()
-        seen = self.probe.read_batch(self.batches[batch_idx], batch_idx, 0)
-        self.dissector.start_batch(seen.images, seen.sample_ids, seen.targets, seen.keep)
-        self.model(self.batches[batch_idx])
-        self.dissector.end_batch()
-        self._synchronise()
-        return time.perf_counter() - start
+    def recorded(self, batch_idx: int) -> Spent:
+        """Return what one batch takes with everything that the callback does."""
+        with self._measured() as spent:
+            seen = self.probe.read_batch(self.batches[batch_idx], batch_idx, 0)
+            self.dissector.start_batch(seen.images, seen.sample_ids, seen.targets, seen.keep)
+            self.model(self.batches[batch_idx])
+            self.dissector.end_batch()
+        return spent[0]
 
-    def pairs(self) -> list[tuple[float, float]]:
-        """Return seconds without and with recording of every batch, warm, alternating which comes first."""
+    def pairs(self) -> list[tuple[Spent, Spent]]:
+        """Return what every batch takes without and with recording, warm, alternating which comes first."""
         pairs = []
-        with torch.inference_mode():
-            self._warm_up()
+        with self._recording():
             for batch_idx in range(len(self.batches)):
                 if batch_idx % 2:
-                    recorded, plain = self._hooked(batch_idx), self.plain(batch_idx)
+                    recorded, plain = self.recorded(batch_idx), self.plain(batch_idx)
                 else:
-                    plain, recorded = self.plain(batch_idx), self._hooked(batch_idx)
+                    plain, recorded = self.plain(batch_idx), self.recorded(batch_idx)
                 pairs.append((plain, recorded))
         return pairs
 
     def parts(self) -> dict[str, float]:
         """Return the seconds per batch that each part takes."""
         spent: dict[str, float] = dict.fromkeys(PARTS, 0.0)
-        with torch.inference_mode(), _stopwatches(spent, self._synchronise):
+        with self._recording(), _stopwatches(spent, self._synchronise):
             for batch_idx in range(len(self.batches)):
-                self._hooked(batch_idx)
+                self.recorded(batch_idx)
         return {name: seconds / len(self.batches) for name, seconds in spent.items()}
 
-    def _hooked(self, batch_idx: int) -> float:
-        with self.dissector.record(self.model, image_reader=lambda _: None):
-            return self.recorded(batch_idx)
+    @contextmanager
+    def _measured(self) -> Iterator[list[Spent]]:
+        spent: list[Spent] = []
+        self._synchronise()
+        seconds, processor = time.perf_counter(), time.process_time()
+        yield spent
+        self._synchronise()
+        spent.append(Spent(time.perf_counter() - seconds, time.process_time() - processor))
+
+    @contextmanager
+    def _recording(self) -> Iterator[None]:
+        """Attach, and let networks, threads and blocks of activations get going."""
+        with torch.inference_mode():
+            self._warm_up()
+            with self.dissector.record(self.model, image_reader=lambda _: None):
+                self.plain(0)
+                self.recorded(0)
+                yield
 
     def _warm_up(self) -> None:
-        """Let the cache know all images and let the network and its threads get going."""
+        """Let the cache know all images."""
         with self.dissector.record(self.model):
             for batch_idx, batch in enumerate(self.batches):
                 seen = self.probe.read_batch(batch, batch_idx, 0)
                 self.dissector.start_batch(seen.images, seen.sample_ids)
-        self._hooked(0)
+
+
+def _twin(model: nn.Module) -> nn.Module:
+    """Return a copy of a network that shares its weights, but no hooks."""
+    return copy.deepcopy(model, {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())})
 
 
 @contextmanager
@@ -196,26 +221,30 @@ BATCHES = {"tiny": ((2, 2),), "full": ((4, 7), (16, 3))}
 HELD = {"tiny": ((500, 40),), "full": ((12_500, 4000), (50_000, 4000))}
 
 
-def overheads(size: str, device: str = "cpu") -> BenchmarkTable:
+def overheads(size: str, device: str = "cpu") -> Iterator[dict[str, object]]:
     """Measure overhead, and what each part takes, in percent of the network's own time."""
-    table = BenchmarkTable(f"Recording a warm validation, {device}", environment())
     for case in SIZES[size]:
         for choice, layers in case.layers.items():
             for batch_size, num_batches in BATCHES[size]:
                 validation = Validation(case, layers, batch_size, num_batches, device)
                 pairs, parts = validation.pairs(), validation.parts()
-                base = median(plain for plain, _ in pairs)
-                overhead = median(recorded / plain for plain, recorded in pairs) - 1
-                row: dict[str, object] = {"network": case.network, "layers": f"{validation.num_layers} {choice}"}
-                row |= {"batch": batch_size, "ms per image": 1e3 * base / batch_size, "overhead %": 100 * overhead}
-                row |= {"all parts %": 100 * sum(parts.values()) / base}
-                table.add(**row, **{f"{name} %": 100 * seconds / base for name, seconds in parts.items()})
-    return table
+                base = median(plain.seconds for plain, _ in pairs)
+                clock = median(recorded.seconds / plain.seconds for plain, recorded in pairs) - 1
+                processor = median(recorded.processor / plain.processor for plain, recorded in pairs) - 1
+                yield {
+                    "network": case.network,
+                    "layers": f"{validation.num_layers} {choice}",
+                    "batch": batch_size,
+                    "ms per image": 1e3 * base / batch_size,
+                    "overhead %": 100 * clock,
+                    "of processor %": 100 * processor,
+                    "all parts %": 100 * sum(parts.values()) / base,
+                    **{f"{name} %": 100 * seconds / base for name, seconds in parts.items()},
+                }
 
 
-def holding(size: str) -> BenchmarkTable:
+def holding(size: str) -> Iterator[dict[str, object]]:
     """Measure what pooled activations cost while they grow, and the peak of their memory over their final size."""
-    table = BenchmarkTable("Holding pooled activations, 32 images at a time", environment())
     for images, neurons in HELD[size]:
         state = PooledActivations()
         start = time.perf_counter()
@@ -225,15 +254,18 @@ def holding(size: str) -> BenchmarkTable:
         computed = time.perf_counter()
         top_images(activations, sample_ids, 10)
         ranked = time.perf_counter()
+        state.reset()
+        del activations
         alone = partial(in_subprocess, MODULE, "--peak")
         held = peak(images, neurons) if size == "tiny" else alone(str(images), str(neurons))
-        table.add(
-            images=images,
-            neurons=neurons,
-            **{"update s": collected - start, "compute s": computed - collected, "top 10 s": ranked - computed},
-            **{"peak / final size": held / (images * neurons * 4)},
-        )
-    return table
+        yield {
+            "images": images,
+            "neurons": neurons,
+            "update s": collected - start,
+            "compute s": computed - collected,
+            "top 10 s": ranked - computed,
+            "peak / final size": held / (images * neurons * 4),
+        }
 
 
 def collect(state: PooledActivations, images: int, neurons: int) -> None:
@@ -253,6 +285,12 @@ def peak(images: int, neurons: int) -> int:
     return peak_bytes() - before
 
 
+def _line(row: dict[str, object]) -> str:
+    return ", ".join(
+        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in row.items()
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(prog=f"python -m {MODULE}", description=__doc__.splitlines()[0])
@@ -264,10 +302,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.peak:
         print(peak(*options.peak))  # noqa: T201
         return
+    measures = {
+        f"Recording a warm validation, {options.device}": overheads(options.size, options.device),
+        "Holding pooled activations, 32 images at a time": holding(options.size),
+    }
     tables = []
-    for measure in (partial(overheads, options.size, options.device), partial(holding, options.size)):
-        tables.append(measure())
-        print(tables[-1], end="\n\n", flush=True)  # noqa: T201
+    for title, rows in measures.items():
+        tables.append(BenchmarkTable(title, environment()))
+        for row in rows:
+            tables[-1].add(**row)
+            print(_line(row), flush=True)  # noqa: T201
+        print(f"\n{tables[-1]}\n", flush=True)  # noqa: T201
     if options.json:
         found = {"tables": [table.as_json() for table in tables]}
         options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

@@ -40,22 +40,63 @@ def test_gradient_checkpointing(trainer_options, make_dissection, writer):
     assert labels(writer) == [EXPECTED] * 2
 
 
+def compile_inner_layer(module, backend):
+    module.net.paint = torch.compile(module.net.paint, backend=backend)
+
+
 COMPILED = {
-    "the module": lambda module: torch.compile(module, backend="eager"),
-    "a part in place": lambda module: module.net.compile(backend="eager"),
-    "a wrapped part": lambda module: setattr(module, "net", torch.compile(module.net, backend="eager")),
+    "the module": lambda module, backend: torch.compile(module, backend=backend),
+    "a part in place": lambda module, backend: module.net.compile(backend=backend),
+    "a wrapped part": lambda module, backend: setattr(module, "net", torch.compile(module.net, backend=backend)),
+    "an inner layer": compile_inner_layer,
 }
 
 
+class CountingBackend:
+    """A compiler that runs graphs as they are and counts them."""
+
+    def __init__(self):
+        self.graphs = 0
+        self.runs = 0
+
+    def __call__(self, graph, example_inputs):
+        del example_inputs
+        self.graphs += 1
+
+        def run(*args):
+            self.runs += 1
+            return graph(*args)
+
+        return run
+
+
+def fit_compiled(options, compile_it, callbacks):
+    """Train a compiled model for four epochs and return its compiler."""
+    torch._dynamo.reset()
+    torch.manual_seed(0)
+    backend = CountingBackend()
+    module = ColourModule(learning_rate=0.1)
+    result = compile_it(module, backend)
+    Trainer(**{**options, "max_epochs": 4}, callbacks=callbacks).fit(module if result is None else result)
+    return backend
+
+
 @pytest.mark.parametrize("compile_it", COMPILED.values(), ids=COMPILED.keys())
-def test_compiled_models_lose_no_activation(trainer_options, make_dissection, writer, compile_it):
-    module = ColourModule()
-    result = compile_it(module)
-    compiled = module if result is None else result
-    trainer_options["max_epochs"] = 3
-    Trainer(**trainer_options, callbacks=[make_dissection(every_n_validations=2)]).fit(compiled)
-    assert labels(writer) == [EXPECTED] * 2
-    assert [layer.layer for layer in writer.reports[0].layers] == ["net.paint"]
+def test_compiled_models_lose_no_activation_and_keep_their_graphs(trainer_options, make_dissection, writer, compile_it):
+    options = {"layers": ["net.paint", "net.act"], "every_n_validations": 2}
+    fit_compiled(trainer_options, lambda *_: None, [make_dissection(**options)])
+    expected = [report.layers for report in writer.reports]
+    writer.reports.clear()
+
+    plain = fit_compiled(trainer_options, compile_it, [])
+    recorded = fit_compiled(trainer_options, compile_it, [make_dissection(**options)])
+
+    assert [report.layers for report in writer.reports] == expected
+    assert [layer.layer for layer in expected[0]] == ["net.paint", "net.act"]
+    assert len(expected) == 2
+    assert expected[0] != expected[1]
+    assert 0 < recorded.graphs == plain.graphs
+    assert 0 < recorded.runs < plain.runs
 
 
 class Doubled(ColourModule):

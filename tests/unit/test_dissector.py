@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -129,4 +131,4 @@ def test_the_cache_is_used_by_the_next_dissector(tmp_path):
 def test_progress_ends_complete():
     seen = {}
     run(make(layers=["paint", "act"]), colour_network(), progress=lambda *call: seen.update({call[0]: call[1:]}))
-    assert seen == {"Encoding concepts": (1, 1), "Labelling layers": (2, 2)}
+    assert seen == {"Encoding images": (24, math.inf), "Encoding concepts": (4, 4), "Labelling layers": (2, 2)}

@@ -2,7 +2,14 @@ import pytest
 import torch
 from scipy.special import softmax
 
-from lightning_dissect.presence import SHARPNESS, ConceptPresence, presence_temperature
+from lightning_dissect.concept_matrix import ConceptMatrix
+from lightning_dissect.presence import (
+    SHARPNESS,
+    ConceptPresence,
+    presence_lead,
+    presence_normaliser,
+    presence_temperature,
+)
 
 
 @pytest.fixture
@@ -42,3 +49,30 @@ def test_large_similarities_do_not_overflow(concept_matrix):
 def test_concepts_that_cannot_be_told_apart_are_refused(concept_matrix, columns):
     with pytest.raises(ValueError, match=f"tell its {len(columns)} concepts apart"):
         presence_temperature(concept_matrix[:, columns])
+
+
+@pytest.mark.parametrize("max_bytes", [1, 500, 2**26])
+def test_parts_of_the_images_make_the_same_presence(max_bytes):
+    generator = torch.Generator().manual_seed(1)
+    factors = torch.randn(30, 4, generator=generator).double(), torch.randn(9, 4, generator=generator).double()
+    matrix, parts = ConceptMatrix(*factors), [slice(0, 11), slice(11, 11), slice(11, 30)]
+    whole = ConceptPresence(factors[0] @ factors[1].T)
+    lead = torch.cat([presence_lead(matrix, part, max_bytes) for part in parts])
+    temperature = presence_temperature(matrix, lead)
+    assert temperature == pytest.approx(whole.temperature, rel=1e-12)
+    normaliser = torch.cat([presence_normaliser(matrix, temperature, part, max_bytes) for part in parts])
+    torch.testing.assert_close(normaliser, whole.normaliser, rtol=0, atol=1e-12)
+    presence = ConceptPresence(matrix, temperature, normaliser=normaliser)
+    torch.testing.assert_close(presence.columns(slice(None)), whole.columns(slice(None)), rtol=0, atol=1e-12)
+    assert not matrix.is_kept
+
+
+def test_half_precision_that_numpy_does_not_read(concept_matrix):
+    presence = ConceptPresence(concept_matrix.bfloat16(), temperature=40.0)
+    expected = torch.softmax(40 * concept_matrix.bfloat16().double(), dim=1)
+    torch.testing.assert_close(presence.columns(slice(None)), expected, rtol=0, atol=1e-12)
+
+
+def test_normaliser_of_other_images_is_refused(concept_matrix):
+    with pytest.raises(ValueError, match="one value for each of 30 images but got 7"):
+        ConceptPresence(concept_matrix, temperature=1.0, normaliser=torch.zeros(7, 1))

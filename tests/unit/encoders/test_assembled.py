@@ -1,5 +1,7 @@
 import importlib.util
 import pickle
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from lightning_dissect.encoders import AssembledEncoder
+from lightning_dissect.encoders import AssembledEncoder, EmbeddingCache
 from lightning_dissect.encoders.assembled import anchor_texts
+from lightning_dissect.encoders.fingerprint_memo import FingerprintMemo
 
 THINGS = ["cat", "cup of coffee", "rocket", "dog", "car", "piano", "tree", "bicycle", "hammer", "camera"]
 
@@ -98,3 +101,16 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         AssembledEncoder().encode_texts(["a cat"])
     with pytest.raises(ModuleNotFoundError, match="assembled encoder needs the package `timm`"):
         anchor_texts(definitions=True)
+
+
+@pytest.mark.offline_weights
+def test_it_is_not_loaded_to_know_its_fingerprint(assembled: AssembledEncoder, tmp_path: Path) -> None:
+    memo = FingerprintMemo(tmp_path / "fingerprints")
+    fresh = AssembledEncoder("lite0", definitions=False)
+    memo.remember(fresh.recipe(), assembled.source_files(), assembled.fingerprint(), time.time() + 60)
+    cache = EmbeddingCache(fresh, tmp_path)
+    cache.check()
+    assert cache.origin == assembled.fingerprint()
+    assert fresh._towers is None
+    assert AssembledEncoder("lite0").recipe() != fresh.recipe()
+    assert {file.suffix for file in fresh.source_files()} >= {".pth", ".safetensors", ".json"}

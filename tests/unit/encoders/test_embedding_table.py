@@ -14,7 +14,7 @@ def table(folder: Path | None, origin: str = "one") -> EmbeddingTable:
 
 
 def ids(*keys: int) -> Tensor:
-    return torch.tensor(keys)
+    return torch.tensor(keys, dtype=torch.int64)
 
 
 def test_remembers_in_any_order_and_keeps_the_first() -> None:
@@ -85,6 +85,37 @@ def test_files_are_only_added(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 2
     assert all(file.read_bytes() == data for file, data in before.items())
     assert torch.equal(table(tmp_path).get(ids(3, 1, 2)), torch.tensor([[1.0, 1], [1, 0], [0, 1]]))
+
+
+def test_what_others_embedded_is_not_written(tmp_path: Path) -> None:
+    part = table(tmp_path)
+    part.add(ids(1), torch.ones(1, 1), save=False)
+    part.flush()
+    assert list(tmp_path.iterdir()) == []
+    part.add(ids(2), torch.ones(1, 1))
+    part.add(ids(2, 3), torch.ones(2, 1), save=False)
+    part.flush()
+    assert table(tmp_path).known(ids(1, 2, 3)).tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("inference", [True, False])
+def test_what_is_not_retained_is_forgotten(tmp_path: Path, inference: bool) -> None:
+    part = table(tmp_path)
+    part.add(ids(1, 2, 3), torch.tensor([[1.0], [2.0], [3.0]]))
+    part.flush()
+    part.add(ids(4, 5), torch.tensor([[4.0], [5.0]]))
+    assert part.num_bytes == 20
+    with torch.inference_mode(inference):
+        part.retain(ids(9, 5, 2))
+    assert part.known(ids(1, 2, 3, 4, 5)).tolist() == [False, True, False, False, True]
+    part.add(ids(6), torch.tensor([[6.0]]))
+    assert part.get(ids(5, 6, 2)).flatten().tolist() == [5, 6, 2]
+    part.flush()
+    assert table(tmp_path).get(ids(1, 2, 3, 5, 6)).flatten().tolist() == [1, 2, 3, 5, 6]
+    part.retain(ids())
+    assert part.num_bytes == len(part) == 0
+    part.add(ids(7), torch.ones(1, 3))
+    assert part.get(ids(7)).shape == (1, 3)
 
 
 def test_two_writers_do_not_disturb_each_other(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import pickle
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import AutoModel, AutoProcessor, AutoTokenizer, BertConfig, BertModel
 
-from lightning_dissect.encoders import SIGMOID_TEMPERATURE, HFClipEncoder
+from lightning_dissect.encoders import SIGMOID_TEMPERATURE, EmbeddingCache, HFClipEncoder, fingerprint_memo
 from lightning_dissect.encoders.hf_clip import pooled
 
 
@@ -97,3 +98,19 @@ def test_without_a_network_the_error_says_what_to_do(monkeypatch: pytest.MonkeyP
     with pytest.raises(RuntimeError, match="hf download nobody/nothing --local-dir FOLDER"):
         _ = encoder.temperature
     assert HFClipEncoder("nobody/nothing", temperature=2.0).temperature == 2.0
+
+
+def test_it_is_not_loaded_to_know_its_fingerprint(
+    hf_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fingerprint_memo, "SETTLED_SECONDS", -60.0)
+    model = Path(shutil.copytree(hf_folder, tmp_path / "model"))
+    cold, warm = (EmbeddingCache(HFClipEncoder(str(model)), tmp_path / "cache") for _ in range(2))
+    cold.check()
+    warm.check()
+    assert warm.origin == cold.origin == HFClipEncoder(str(hf_folder)).fingerprint()
+    assert warm.encoder._towers is None
+    (model / "tokenizer.json").unlink()
+    later = EmbeddingCache(HFClipEncoder(str(model)), tmp_path / "cache")
+    with pytest.raises((RuntimeError, ValueError)):
+        later.check()

@@ -102,3 +102,30 @@ def test_bad_input_is_refused(images: Tensor) -> None:
         LinearEncoder().encode_images(images / 255)
     with pytest.raises(ValueError, match="Expected `batch_size`"):
         LinearEncoder(batch_size=0)
+
+
+class StatedEncoder(LinearEncoder):
+    packages = ("torch", "no-such-distribution")
+
+    def request(self) -> list[str]:
+        return [self.note]
+
+
+class InheritingEncoder(StatedEncoder):
+    def load(self) -> Towers:
+        return LinearTowers("something else")
+
+
+def test_the_recipe_says_what_was_asked_for_and_of_which_packages() -> None:
+    recipe = StatedEncoder("note").recipe()
+    assert recipe[0].endswith("StatedEncoder")
+    assert recipe[1:] == [f"torch {torch.__version__.split('+')[0]}", "no-such-distribution ", "note"]
+    assert StatedEncoder().source_files() is None
+
+
+def test_there_is_no_recipe_of_what_is_not_known(images: Tensor) -> None:
+    assert LinearEncoder().recipe() is None
+    assert InheritingEncoder("note").recipe() is None
+    loaded = StatedEncoder("note")
+    loaded.encode_images(images)
+    assert loaded.recipe() is None

@@ -1,6 +1,7 @@
 import logging
 import pickle
 import random
+import shutil
 import warnings
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from lightning_dissect.encoders import SIGMOID_TEMPERATURE, OpenClipEncoder
+from lightning_dissect.encoders import SIGMOID_TEMPERATURE, EmbeddingCache, OpenClipEncoder, fingerprint_memo
 from lightning_dissect.encoders.open_clip import preprocessing_of
 
 
@@ -136,3 +137,45 @@ def test_one_number_may_stand_for_all_channels() -> None:
     preprocessing = preprocessing_of({**config, "fill_color": 7})
     assert (preprocessing.size, preprocessing.mean, preprocessing.std) == ((8, 9), (0.5,) * 3, (0.1, 0.2, 0.3))
     assert (preprocessing.interpolation, preprocessing.fill) == ("bicubic", 7)
+
+
+def test_it_is_not_loaded_to_know_its_fingerprint(
+    open_clip_files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fingerprint_memo, "SETTLED_SECONDS", -60.0)
+    config, weights = (Path(shutil.copy(file, tmp_path)) for file in open_clip_files)
+
+    def checked() -> tuple[str, bool]:
+        encoder = OpenClipEncoder(f"tiny-dissect@{weights}", model_config=config)
+        cache = EmbeddingCache(encoder, tmp_path / "cache")
+        cache.check()
+        return cache.origin, encoder._towers is not None
+
+    key, loaded = checked()
+    assert loaded
+    assert checked() == (key, False)
+    state = torch.load(weights)
+    state["text_projection"][0, 0] += 1e-3
+    torch.save(state, weights)
+    other, loaded = checked()
+    assert loaded
+    assert other != key
+    assert checked() == (other, False)
+    weights.unlink()
+    with pytest.raises(FileNotFoundError, match="the weights of `model`"):
+        checked()
+
+
+def test_it_names_its_files(open_clip_files: tuple[Path, Path], open_clip_folder: Path) -> None:
+    config, weights = open_clip_files
+    assert OpenClipEncoder(f"tiny-dissect@{weights}", model_config=config).source_files() == [config, weights]
+    files = OpenClipEncoder(f"local-dir:{open_clip_folder}").source_files()
+    assert files == [open_clip_folder, *sorted(open_clip_folder.iterdir())]
+
+
+def test_its_recipe_is_that_of_the_arguments(open_clip_files: tuple[Path, Path]) -> None:
+    config, weights = open_clip_files
+    plain = OpenClipEncoder(f"tiny-dissect@{weights}", model_config=config)
+    assert OpenClipEncoder(f"tiny-dissect@{weights}", "cpu", 3, model_config=config).recipe() == plain.recipe()
+    assert OpenClipEncoder(f"tiny-dissect@{weights}", model_config=config, quick_gelu=True).recipe() != plain.recipe()
+    assert OpenClipEncoder("ViT-B-16/openai").recipe() != OpenClipEncoder("ViT-B-16/laion400m_e32").recipe()

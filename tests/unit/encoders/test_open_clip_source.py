@@ -4,7 +4,7 @@ from pathlib import Path
 import open_clip
 import pytest
 
-from lightning_dissect.encoders.open_clip_source import OpenClipSource, parse_source
+from lightning_dissect.encoders.open_clip_source import OpenClipSource, parse_source, specification_place
 
 
 def test_tags(open_clip_folder: Path) -> None:
@@ -59,3 +59,63 @@ def test_quick_gelu_is_that_of_the_tag(tag: str) -> None:
     assert parse_source(f"ViT-B-16/{tag}").config()["quick_gelu"] == (tag in ("openai", "dfn2b", "metaclip_400m"))
     if tag == "openai":
         assert parse_source(f"ViT-B-16-quickgelu/{tag}").config()["quick_gelu"]
+
+
+def deliver(hub: Path, repository: str) -> list[Path]:
+    """Lay out a repository as the hub does."""
+    folder = hub / f"models--{repository.replace('/', '--')}"
+    snapshot = folder / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text("abc")
+    (snapshot / "open_clip_model.safetensors").touch()
+    return [folder / "refs" / "main", snapshot, snapshot / "open_clip_model.safetensors"]
+
+
+def test_files_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    source = parse_source("ViT-B-16/openai")
+    assert source.files() is None
+    weights = deliver(tmp_path, source.repository)
+    assert source.files() == weights
+    sigmoid = parse_source("ViT-B-16-SigLIP/webli")
+    assert sigmoid.config()["text_cfg"]["hf_tokenizer_name"] == sigmoid.repository == "timm/ViT-B-16-SigLIP"
+    assert sigmoid.files() is None
+    delivered = deliver(tmp_path, sigmoid.repository)
+    assert sigmoid.files() == 2 * delivered
+
+
+def test_files_of_a_folder_that_refers_to_others(
+    open_clip_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    text_model = tmp_path / "text"
+    text_model.mkdir()
+    (text_model / "config.json").touch()
+    config = json.loads((open_clip_folder / "open_clip_config.json").read_text())
+    for name, known in ((str(text_model), True), ("somebody/bert", False)):
+        config["model_cfg"]["text_cfg"]["hf_model_name"] = name
+        config["model_cfg"]["text_cfg"]["hf_tokenizer_name"] = "never/asked-for"
+        folder = tmp_path / f"model {known}"
+        folder.mkdir()
+        (folder / "open_clip_config.json").write_text(json.dumps(config))
+        files = parse_source(f"local-dir:{folder}").files()
+        expected = [text_model, text_model / "config.json", folder, folder / "open_clip_config.json"]
+        assert files == (expected if known else None)
+
+
+def test_files_that_are_not_known(open_clip_files: tuple[Path, Path], tmp_path: Path) -> None:
+    config, weights = open_clip_files
+    (tmp_path / "tiny-of-ones-own.json").write_text(config.read_text())
+    open_clip.add_model_config(tmp_path / "tiny-of-ones-own.json")
+    assert parse_source(f"tiny-of-ones-own@{weights}").files() is None
+    assert parse_source(f"ViT-B-16@{weights}").files() == [weights]
+
+
+def test_a_place_does_not_depend_on_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert specification_place("local-dir:model") == f"local-dir:{tmp_path}/model"
+    assert specification_place("ViT-B-16@model/weights.pt") == f"ViT-B-16@{tmp_path}/model/weights.pt"
+    assert specification_place("ViT-B-16/openai").startswith("ViT-B-16/openai")
+    assert specification_place("hf-hub:org/repo").startswith("hf-hub:org/repo")

@@ -241,3 +241,14 @@ def test_devices_without_autocast() -> None:
     values = recorded([torch.ones(4, 3, 5, 5, device="meta")], rows=4)
     assert values is not None
     assert (values.device.type, values.shape) == ("meta", (4, 3))
+
+
+def test_every_shape_has_a_layout_of_its_own() -> None:
+    module = Returns()
+    hook = hook_on(module)
+    for shape in ((4, 3), (4, 3, 5, 5), (2, 3, 5, 5), (2, 3, 8, 8), (4, 3)):
+        hook.start_batch(shape[0])
+        module(torch.ones(shape))
+        values = hook.take()
+        assert values is not None
+        assert torch.equal(values, torch.ones(shape[:2]))

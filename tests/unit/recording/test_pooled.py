@@ -1,5 +1,8 @@
 import copy
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -7,6 +10,7 @@ from torch import Tensor
 
 from lightning_dissect.recording import pooled as module
 from lightning_dissect.recording.pooled import PooledActivations
+from lightning_dissect.recording.storage import ActivationStorage
 
 IMAGES, NEURONS = 23, 5
 
@@ -93,13 +97,10 @@ def test_values_become_float32(dtype: torch.dtype) -> None:
     assert torch.equal(state.compute()[1], torch.tensor([[1.0, 0.0]]))
 
 
-def test_buffers_grow_by_doubling_and_pickle_trimmed() -> None:
+def test_copies_and_pickles_are_trimmed_and_apart() -> None:
     state = PooledActivations()
-    addresses = set()
     for image in range(1000):
         state.update(torch.tensor([image]), torch.ones(1, 8))
-        addresses.add(state.compute()[1].untyped_storage().data_ptr())
-    assert len(addresses) <= 11
     assert len(pickle.dumps(state)) < 1000 * (8 * 4 + 8) + 2000
     clone = copy.deepcopy(state)
     clone.update(torch.tensor([5000]), torch.zeros(1, 8))
@@ -163,3 +164,119 @@ def test_rejects_what_does_not_fit(sample_ids: Tensor, values: Tensor, message: 
     with pytest.raises(ValueError, match=message):
         state.update(sample_ids, values)
     assert len(state) == 2
+
+
+def in_memory_and_mapped(dirpath: Path) -> tuple[PooledActivations, PooledActivations]:
+    return PooledActivations(), PooledActivations(ActivationStorage(6 * NEURONS * 4, dirpath))
+
+
+@pytest.mark.parametrize("kind", ["ascending", "any order", "repeated"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_mapped_rows_are_the_same(
+    kind: str, dtype: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_BLOCK_ELEMENTS", 4 * NEURONS)
+    sample_ids, values = rows()
+    if kind == "ascending":
+        sample_ids = sample_ids.sort().values
+    elif kind == "repeated":
+        sample_ids = sample_ids % 11
+    plain, mapped = in_memory_and_mapped(tmp_path)
+    for state in (plain, mapped):
+        for ids, part in zip(sample_ids.split(3), values.to(dtype).split(3), strict=True):
+            state.update(ids, part)
+    assert mapped.storage.bytes_in_files > 0
+    assert mapped.storage.bytes_in_memory <= 6 * NEURONS * 4
+    for found, expected in zip(mapped.compute(), plain.compute(), strict=True):
+        assert torch.equal(found, expected)
+    merged = PooledActivations(mapped.storage)
+    merged.merge_state(mapped)
+    for copied in (merged, pickle.loads(pickle.dumps(mapped)), copy.deepcopy(mapped)):  # noqa: S301
+        assert torch.equal(copied.compute()[1], plain.compute()[1])
+        assert copied.storage.max_bytes == 6 * NEURONS * 4
+    mapped.reset()
+    merged.reset()
+    del found, state
+    assert (mapped.storage.bytes_in_memory, mapped.storage.bytes_in_files) == (0, 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_joining_gives_the_blocks_back() -> None:
+    storage = ActivationStorage()
+    state = PooledActivations(storage)
+    for sample_id in (5, 3, 4):
+        state.update(torch.tensor([sample_id]), torch.ones(1, NEURONS))
+    state.compute()
+    assert storage.bytes_in_memory == 3 * NEURONS * 4
+
+
+def test_chunks_are_in_order_of_arrival(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_BLOCK_ELEMENTS", 4 * NEURONS)
+    sample_ids, values = rows()
+    state = collected(sample_ids, values, 9)
+    state.update(sample_ids[:2], values[:2])
+    ids, parts = zip(*state.chunks(), strict=True)
+    assert max(map(len, parts)) <= 4
+    assert torch.equal(torch.cat(ids), torch.cat([sample_ids, sample_ids[:2]]))
+    assert torch.equal(torch.cat(parts), torch.cat([values, values[:2]]))
+    assert list(PooledActivations().chunks()) == []
+    for start in range(state.num_rows + 2):
+        since = list(state.chunks(start))
+        assert torch.equal(torch.cat([torch.empty(0, NEURONS), *(part for _, part in since)]), torch.cat(parts)[start:])
+        assert [sample_id for found, _ in since for sample_id in found.tolist()] == torch.cat(ids)[start:].tolist()
+
+
+def test_a_full_disk_leaves_what_is_there_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = PooledActivations(ActivationStorage(3 * NEURONS * 4, tmp_path / "missing"))
+    sample_ids, values = rows()
+    state.update(sample_ids[:3], values[:3])
+    for _ in range(2):
+        with pytest.raises(OSError, match="room for 100 bytes"):
+            state.update(sample_ids[3:8], values[3:8])
+    state.storage.dirpath = tmp_path
+    state.update(sample_ids[3:], values[3:])
+    assert torch.equal(state.compute()[1], values[sample_ids.argsort()])
+
+
+COLLECTING = """
+import sys, threading, time, torch
+from pathlib import Path
+from lightning_dissect.recording.pooled import PooledActivations
+from lightning_dissect.recording.storage import ActivationStorage
+from lightning_dissect.recording.top_k import top_images
+
+def anonymous():
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("RssAnon"))
+
+def watch():
+    global peak
+    while True:
+        peak = max(peak, anonymous())
+        time.sleep(0.002)
+
+images, neurons, max_bytes = map(int, sys.argv[1:])
+batch = torch.randn(64, neurons)
+top_images(batch, torch.arange(64), 2)
+start = peak = anonymous()
+threading.Thread(target=watch, daemon=True).start()
+state = PooledActivations(ActivationStorage(max_bytes))
+for ids in (torch.arange(images), torch.randperm(images, generator=torch.Generator().manual_seed(0))):
+    state.reset()
+    for part in ids.split(64):
+        state.update(part, batch[: len(part)])
+    sample_ids, values = state.compute()
+    assert torch.equal(sample_ids, torch.arange(images))
+    print(f"collected {(peak - start) >> 20} MiB", file=sys.stderr)
+    top_images(values, sample_ids, 5)
+    print(f"ranked {(peak - start) >> 20} MiB", file=sys.stderr)
+print(peak - start)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
+def test_memory_stays_within_the_limit_of_the_storage() -> None:
+    images, neurons, max_bytes = 12_000, 2000, 8 * 2**20
+    arguments = [sys.executable, "-c", COLLECTING, str(images), str(neurons), str(max_bytes)]
+    run = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    assert int(run.stdout) < max_bytes + 64 * 2**20 < images * neurons * 4

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from lightning_dissect.recording import pooling as module
 from lightning_dissect.recording.pooling import (
     POOLINGS,
     AutoPooling,
@@ -12,7 +13,7 @@ from lightning_dissect.recording.pooling import (
     MeanPooling,
     Pooling,
     fitted,
-    leaves_output_alone,
+    is_built_in,
 )
 
 MAPS = torch.randn(4, 3, 5, 6, generator=torch.Generator().manual_seed(0))
@@ -27,7 +28,7 @@ def test_the_registry_holds_the_built_ins() -> None:
     for name, pooling in built_in.items():
         assert POOLINGS.resolve(name) == pooling
         assert isinstance(pooling, Pooling)
-        assert leaves_output_alone(pooling)
+        assert is_built_in(pooling)
 
 
 @pytest.mark.parametrize(
@@ -121,4 +122,20 @@ def test_only_open_fields_are_filled_in() -> None:
     assert fitted(Trimmed(), special_tokens=2, class_token=True) == Trimmed(special_tokens=2)
     plain = Plain()
     assert fitted(plain, special_tokens=2) is plain
-    assert not leaves_output_alone(plain)
+    assert not is_built_in(plain)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("elements", [1, 400, 2**18])
+def test_other_dtypes_are_summed_up_in_float32(
+    dtype: torch.dtype, memory_format: torch.memory_format, elements: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_ELEMENTS_IN_CACHE", elements)
+    generator = torch.Generator().manual_seed(0)
+    maps = (torch.randn(5, 4, 6, 7, generator=generator) * 100 - 50).round().to(dtype).to(memory_format=memory_format)
+    found = MeanPooling().pool(maps)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, maps.double().mean((2, 3)).float(), rtol=1e-6, atol=1e-5)
+    assert torch.equal(MaxPooling().pool(maps).double(), maps.double().amax((2, 3)))
+    assert MeanPooling().pool(maps[:0]).shape == (0, 4)

@@ -2,16 +2,18 @@ import copy
 import gc
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from lightning_dissect.recording import transfer as transfer_module
 from lightning_dissect.recording.eager import EAGER_EXECUTION
-from lightning_dissect.recording.hook import LayerHook
 from lightning_dissect.recording.layers import select_layers
 from lightning_dissect.recording.recorder import ActivationRecorder
+from lightning_dissect.recording.storage import ActivationStorage
 
 IMAGES = torch.randn(10, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 IDS = torch.arange(10) * 3
@@ -115,17 +117,40 @@ def test_a_layer_whose_values_cannot_be_moved_fails_alone(net: Net) -> None:
     assert len(recorder.activations["bn"]) == len(IDS)
 
 
-def test_an_accelerator_is_waited_for_once_per_batch(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
-    waited = []
-    monkeypatch.setattr(torch.accelerator, "synchronize", waited.append)
-    monkeypatch.setattr(Tensor, "to", lambda values, *_, **__: torch.zeros(values.shape))
-    monkeypatch.setattr(LayerHook, "take", lambda _: torch.ones(10, 4, device="meta"))
+class Slow:
+    """Stands for an accelerator's stream and events: copies arrive when somebody waits for them."""
+
+    def __init__(self) -> None:
+        self.arrived: list[bool] = []
+
+    def record_event(self) -> "Slow":
+        self.arrived.append(False)
+        return self
+
+    def query(self) -> bool:
+        return all(self.arrived)
+
+    def synchronize(self) -> None:
+        self.arrived[-1] = True
+
+
+def test_an_accelerator_is_not_waited_for_before_somebody_asks(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Slow()
+    monkeypatch.setattr(torch.accelerator, "current_stream", lambda _: stream)
+    monkeypatch.setattr(transfer_module, "_WITH_STREAMS", ("cpu",))
     recorder = ActivationRecorder(select_layers(net, ["conv", "bn"]))
+    keep = torch.ones(len(IDS), dtype=torch.bool)
+    keep[3] = False
     with recorder:
-        recorder.start_batch(IDS)
-        recorder.end_batch()
-    assert waited == [torch.device("meta")]
-    assert len(recorder.activations["bn"]) == len(IDS)
+        for sample_ids, kept in ((IDS, keep), (IDS + 100, None)):
+            recorder.start_batch(sample_ids)
+            net(IMAGES)
+            recorder.end_batch(kept)
+            assert stream.arrived[-1] is False
+    assert stream.arrived == [True, False]
+    assert len(recorder.activations["bn"]) == 2 * len(IDS) - 1
+    assert stream.arrived == [True, True]
+    assert recorder.failures == {}
 
 
 def test_silent_layers_are_named(net: Net) -> None:
@@ -432,3 +457,23 @@ def test_compiled_models_lose_nothing_and_keep_their_graphs(
     for name in ("conv", "relu", "fc"):
         torch.testing.assert_close(recorder.activations[f"net.{name}"].compute()[1], expected[name])
     torch.testing.assert_close(recorder.activations["net"].compute()[1], expected["fc"])
+
+
+def test_all_layers_share_a_storage_and_a_full_disk_ends_one_layer_only(net: Net, tmp_path: Path) -> None:
+    storage = ActivationStorage(max_bytes=len(IDS) * 4 * 4, dirpath=tmp_path / "missing")
+    recorder = ActivationRecorder(select_layers(net, ["conv", "bn"]), storage)
+    record(net, recorder, batch_size=len(IDS))
+    assert list(recorder.failures) == ["bn"]
+    assert "Choose another folder or raise `max_bytes`" in recorder.failures["bn"]
+    assert len(recorder.activations["conv"]) == len(IDS)
+    storage.dirpath = tmp_path
+    recorder.reset()
+    record(net, recorder, batch_size=len(IDS))
+    assert recorder.failures == {}
+    assert storage.bytes_in_files > 0
+    expected = net.expected(IMAGES)
+    for name in ("conv", "bn"):
+        order = IDS.argsort()
+        torch.testing.assert_close(recorder.activations[name].compute()[1], expected[name][order])
+    copied = pickle.loads(pickle.dumps(recorder))  # noqa: S301
+    assert copied.activations["conv"].storage is copied.activations["bn"].storage

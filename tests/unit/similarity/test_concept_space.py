@@ -4,7 +4,7 @@ from lightning_dissect.similarity.concept_space import ConceptSpace
 
 
 def test_blocks_are_centred_both_ways(concept_matrix):
-    space = ConceptSpace(concept_matrix, max_rank=200, seed=0, max_bytes=3000)
+    space = ConceptSpace(concept_matrix, max_rank=20, seed=0, max_bytes=3000)
     parts = [columns for _, columns in space.blocks()]
     whole = torch.cat(parts, dim=1)
     assert len(parts) == 4
@@ -12,30 +12,30 @@ def test_blocks_are_centred_both_ways(concept_matrix):
     torch.testing.assert_close(whole.mean(dim=1), torch.zeros(120, dtype=torch.float64), rtol=0, atol=1e-9)
 
 
-def test_covariance_has_a_mean_eigenvalue_of_one_per_image(concept_matrix):
-    exact = ConceptSpace(concept_matrix, max_rank=200, seed=0, max_bytes=2**20)
-    torch.testing.assert_close(exact.covariance().trace(), torch.tensor(120.0, dtype=torch.float64))
-    basis = ConceptSpace(concept_matrix, max_rank=50, seed=0, max_bytes=2**20)
-    assert basis.covariance().shape == (10, 10)
-    torch.testing.assert_close(basis.covariance().trace(), torch.tensor(120.0, dtype=torch.float64))
+def test_basis_and_coordinates_make_the_matrix(concept_matrix):
+    space = ConceptSpace(concept_matrix, max_rank=50, seed=0, max_bytes=2**20)
+    assert space.basis.shape == (120, 10)
+    whole = torch.cat([columns for _, columns in space.blocks()], dim=1)
+    torch.testing.assert_close(space.basis @ space.coordinates, whole)
+    torch.testing.assert_close(space.basis.T @ space.basis, torch.eye(10, dtype=torch.float64))
 
 
 def test_sketch_finds_the_rank_of_an_encoder_in_spite_of_rounding():
     generator = torch.Generator().manual_seed(0)
     images, texts = torch.randn(300, 16, generator=generator), torch.randn(400, 16, generator=generator)
     space = ConceptSpace(images @ texts.T, max_rank=100, seed=0, max_bytes=2**20)
-    assert space.covariance().shape == (16, 16)
+    assert space.basis.shape == (300, 16)
 
 
 def test_matrix_without_differences_spans_nothing():
     space = ConceptSpace(torch.full((30, 5), 0.2), max_rank=10, seed=0, max_bytes=2**20)
-    assert space.covariance().eq(0).all()
+    assert space.coordinates.eq(0).all()
 
 
 def test_sketch_is_seeded_and_leaves_the_global_generator_alone(concept_matrix):
     state = torch.random.get_rng_state()
     first, second, other = (
-        ConceptSpace(concept_matrix, max_rank=4, seed=seed, max_bytes=2**20).covariance() for seed in (0, 0, 1)
+        ConceptSpace(concept_matrix, max_rank=4, seed=seed, max_bytes=2**20).coordinates for seed in (0, 0, 1)
     )
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
@@ -56,4 +56,4 @@ def test_a_column_outside_the_first_part_is_found():
 
 def test_sketched_matrix_without_differences_spans_nothing():
     space = ConceptSpace(torch.full((30, 50), 0.2), max_rank=10, seed=0, max_bytes=2**20)
-    assert space.covariance().eq(0).all()
+    assert space.coordinates.eq(0).all()

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from lightning_dissect.presence import ConceptPresence
-from lightning_dissect.similarity.mutual_information import pointwise_mutual_information
+from lightning_dissect.similarity import score_all
+from lightning_dissect.similarity.mutual_information import PointwiseMutualInformation
 
 
 @pytest.mark.parametrize("epsilon", [1e-7, 1e-30, 1e-290])
@@ -13,13 +14,13 @@ def test_products_never_underflow(epsilon):
     generator = torch.Generator().manual_seed(0)
     activations = torch.randn(400, 3, generator=generator)
     concept_matrix = torch.zeros(400, 5).index_fill_(1, torch.tensor([0]), 1.0)
-    scores = pointwise_mutual_information(
-        activations,
+    information = PointwiseMutualInformation(
         ConceptPresence(concept_matrix, temperature=800.0),
-        membership=torch.ones(300, dtype=torch.float64),
-        epsilon=epsilon,
+        torch.ones(300, dtype=torch.float64),
+        epsilon,
         prior_weight=0.0,
         max_bytes=2**20,
     )
+    scores = score_all(information, activations)
     torch.testing.assert_close(scores[:, 0], torch.zeros(3, dtype=torch.float64), rtol=0, atol=1e-4)
     torch.testing.assert_close(scores[:, 1:], torch.full((3, 4), 300 * math.log(epsilon), dtype=torch.float64))

@@ -7,8 +7,9 @@ from lightning_dissect.similarity.top_images import limited_top_k, top_rows
 @pytest.mark.parametrize("max_bytes", [1, 2**20])
 def test_ties_and_negative_values(max_bytes):
     activations = torch.tensor([[-1.0, 2.0, 0.0], [-1.0, 2.0, 5.0], [-3.0, 2.0, -5.0], [-0.5, 2.0, 0.0]])
-    rows = top_rows(activations, 3, max_bytes)
+    rows = top_rows(activations, 3, max_bytes, torch.arange(3))
     assert rows.tolist() == [[3, 0, 1], [0, 1, 2], [1, 0, 3]]
+    assert top_rows(activations, 3, max_bytes, torch.tensor([2, 0])).tolist() == [[1, 0, 3], [3, 0, 1]]
 
 
 @pytest.mark.parametrize(("top_k", "images", "expected"), [(100, 100, 100), (100, 99, 9), (28, 20, 2), (3, 3, 3)])
@@ -26,4 +27,4 @@ def test_equals_a_stable_sort_with_many_ties(count):
     generator = torch.Generator().manual_seed(0)
     for values in (torch.randint(-2, 3, (30, 50), generator=generator).float(), torch.zeros(30, 2)):
         expected = values.T.sort(dim=1, descending=True, stable=True).indices[:, :count]
-        assert torch.equal(top_rows(values, count, 2**20), expected)
+        assert torch.equal(top_rows(values, count, 2**20, torch.arange(values.shape[1])), expected)

@@ -1,0 +1,52 @@
+"""Pearson correlation of neurons with the presence of the few concepts chosen for each."""
+
+import torch
+from torch import Tensor
+
+from lightning_dissect.presence import ConceptPresence
+from lightning_dissect.standardise import standardised_columns
+
+
+def candidate_quality(activations: Tensor, presence: ConceptPresence, chosen: Tensor, max_bytes: int) -> Tensor:
+    """Return how well each neuron follows the presence of each of its candidates.
+
+    The presence of a concept is computed once for all neurons of a block that chose it.
+
+    Args:
+        activations: Pooled activations, shape ``(images, neurons)``.
+        presence: Presence of the concepts in the images.
+        chosen: Concepts of each neuron, shape ``(neurons, candidates)``, int64; -1 where there is none.
+        max_bytes: Most bytes that an intermediate tensor may take.
+
+    Returns:
+        Correlations, shape ``(neurons, candidates)``, float64; NaN where undefined or nothing was chosen.
+
+    Example:
+        >>> presence = ConceptPresence(torch.tensor([[0.1, 0.9], [0.9, 0.1], [0.9, 0.1]]))
+        >>> candidate_quality(torch.tensor([[0.0], [1.0], [1.0]]), presence, torch.tensor([[0, -1]]), 2**20)
+        tensor([[1., nan]], dtype=torch.float64)
+
+    """
+    quality = torch.full(chosen.shape, torch.nan, dtype=torch.float64)
+    width = max(1, max_bytes // (8 * len(activations)))
+    for start in range(0, len(chosen), width):
+        neurons = slice(start, start + width)
+        rows = standardised_columns(activations[:, neurons]).T.contiguous()
+        quality[neurons] = _of_block(rows, presence, chosen[neurons], width)
+    return quality.clamp_(-1, 1)
+
+
+def _of_block(rows: Tensor, presence: ConceptPresence, chosen: Tensor, width: int) -> Tensor:
+    quality = torch.full((chosen.numel(),), torch.nan, dtype=torch.float64)
+    places = chosen.flatten().argsort(stable=True)
+    places = places[(chosen < 0).sum() :]
+    neurons = (places // chosen.shape[1]).to(rows.device)
+    concepts = chosen.flatten()[places]
+    begins = (concepts.diff(prepend=concepts[:1] - 1) != 0).nonzero().flatten()
+    pairs = list(map(slice, begins.tolist(), [*begins[1:].tolist(), len(places)]))
+    for first in range(0, len(begins), width):
+        part = slice(first, first + width)
+        columns = standardised_columns(presence.columns(concepts[begins[part]].to(rows.device))).T.contiguous()
+        for column, of_column in zip(columns, pairs[part], strict=True):
+            quality[places[of_column]] = (rows[neurons[of_column]] @ column).cpu()
+    return quality.reshape(chosen.shape)

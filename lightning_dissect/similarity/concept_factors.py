@@ -1,0 +1,36 @@
+"""A concept matrix as the product of image factors and concept factors."""
+
+import torch
+
+from lightning_dissect.concept_matrix import ConceptMatrix
+from lightning_dissect.similarity.concept_space import ConceptSpace
+
+
+def in_factors(concept_matrix: ConceptMatrix, max_rank: int, seed: int, max_bytes: int) -> ConceptMatrix:
+    """Return factors whose product is a concept matrix, but for the means of its rows and columns.
+
+    An encoder's matrix has factors. A whole one of few concepts or images is a factor itself; any other gets the basis
+    of a `ConceptSpace`.
+
+    Args:
+        concept_matrix: Image-text similarities, shape ``(images, concepts)``.
+        max_rank: Most dimensions of the factors of a whole matrix.
+        seed: Seed of the sketch.
+        max_bytes: Most bytes of a block of columns.
+
+    Example:
+        >>> factors = in_factors(ConceptMatrix.of(torch.ones(5, 3)), max_rank=4, seed=0, max_bytes=2**20)
+        >>> factors.image_factors.shape, factors.concept_factors.shape
+        (torch.Size([5, 3]), torch.Size([3, 3]))
+
+    """
+    if concept_matrix.is_factored:
+        return concept_matrix
+    images, concepts = concept_matrix.shape
+    whole = concept_matrix.whole
+    if concepts <= max_rank:
+        return ConceptMatrix(whole, torch.eye(concepts).to(whole))
+    if images <= max_rank:
+        return ConceptMatrix(torch.eye(images).to(whole), whole.T)
+    space = ConceptSpace(whole, max_rank, seed, max_bytes)
+    return ConceptMatrix(space.basis, space.coordinates.T)
