@@ -1,8 +1,9 @@
 """The concepts that labels are chosen from."""
 
+import runpy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 from lightning_dissect.checks import closest, require_package
@@ -195,9 +196,8 @@ def imagenet() -> ConceptVocabulary:
         for the wording. https://arxiv.org/abs/2103.00020
 
     """
-    from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
-
-    return ConceptVocabulary.of(IMAGENET_CLASSNAMES, name="imagenet")
+    names = runpy.run_path(str(_package_folder("open_clip") / "zero_shot_metadata.py"))["IMAGENET_CLASSNAMES"]
+    return ConceptVocabulary.of(names, name="imagenet")
 
 
 @VOCABULARIES.register("wordnet")
@@ -219,7 +219,7 @@ def wordnet(subset: str = "") -> ConceptVocabulary:
             f"Expected the part of WordNet after `wordnet:` to be one of {list(_SYNSET_LISTS)[1:]} but got {subset!r}."
         )
     require_package("timm", "lightning-dissect[offline]", "The vocabulary `wordnet`")
-    folder = Path(str(files("timm"))) / "data" / "_info"
+    folder = _package_folder("timm") / "data" / "_info"
     rows = (folder / _SYNSET_LISTS[""]).read_text(encoding="utf-8").splitlines()
     lemmas = dict(row.split("\t", 1) for row in rows)
     synsets = (folder / _SYNSET_LISTS[subset]).read_text(encoding="utf-8").split() if subset else list(lemmas)
@@ -250,6 +250,14 @@ def common(count: str = "20000") -> ConceptVocabulary:
     if len(words) < int(count):
         raise ValueError(f"Expected the number of words after `common:` to be at most {len(words)} but got {count}.")
     return ConceptVocabulary.of(words, name=f"common:{count}")
+
+
+def _package_folder(package: str) -> Path:
+    """Return where a package is, without the seconds that importing it takes."""
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"Expected the package `{package}` to be installed but it is not.", name=package)
+    return Path(spec.origin).parent
 
 
 def _clean(concepts: Iterable[str], comments: str = "") -> tuple[tuple[str, ...], dict[str, int]]:

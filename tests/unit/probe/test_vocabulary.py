@@ -1,4 +1,6 @@
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -146,3 +148,18 @@ def test_missing_packages_name_the_extra(spec, package, without):
     without(package)
     with pytest.raises(ModuleNotFoundError, match=r"lightning-dissect\[offline\]"):
         resolve_vocabulary(spec)
+
+
+def test_a_package_that_is_missing_is_named(monkeypatch):
+    monkeypatch.setattr("lightning_dissect.probe.vocabulary.find_spec", lambda package: None)
+    with pytest.raises(ModuleNotFoundError, match="`open_clip` to be installed"):
+        resolve_vocabulary("imagenet")
+
+
+def test_names_of_classes_need_no_import_of_their_package():
+    code = (
+        "import sys; from lightning_dissect.probe import resolve_vocabulary;"
+        "resolve_vocabulary('imagenet'), resolve_vocabulary('wordnet:1k');"
+        "assert not {'open_clip', 'timm'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
