@@ -167,7 +167,7 @@ class ConceptPresence:
             Probabilities in float64, shape ``(images, chosen)``.
 
         """
-        logits = self.temperature * self.concept_matrix.columns(concepts, images).to(torch.float64)
+        logits = self.concept_matrix.columns(concepts, images).to(torch.float64, copy=True).mul_(self.temperature)
         return logits.sub_(self.normaliser[images]).exp_()
 
 

@@ -24,8 +24,9 @@ def standardised_columns(values: Tensor) -> Tensor:
 
     """
     wide = values.to(torch.float64)
+    low, high = torch.aminmax(wide, dim=0)
     centred = wide - wide.mean(dim=0)
     norms = torch.linalg.vector_norm(centred, dim=0)
-    magnitude = wide.abs().amax(dim=0) * len(wide) ** 0.5
+    magnitude = torch.maximum(low.abs(), high.abs()) * len(wide) ** 0.5
     epsilon = torch.finfo(torch.float64).eps * 16
-    return centred / torch.where(norms > magnitude * epsilon, norms, torch.nan)
+    return centred.div_(torch.where(norms > magnitude * epsilon, norms, torch.nan))

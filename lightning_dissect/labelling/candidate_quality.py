@@ -6,6 +6,9 @@ from torch import Tensor
 from lightning_dissect.presence import ConceptPresence
 from lightning_dissect.standardise import standardised_columns
 
+CACHED_BYTES = 2**23
+"""Columns of this size stay in a processor's cache from one operation to the next."""
+
 
 def candidate_quality(activations: Tensor, presence: ConceptPresence, chosen: Tensor, max_bytes: int) -> Tensor:
     """Return how well each neuron follows the presence of each of its candidates.
@@ -31,22 +34,22 @@ def candidate_quality(activations: Tensor, presence: ConceptPresence, chosen: Te
     width = max(1, max_bytes // (8 * len(activations)))
     for start in range(0, len(chosen), width):
         neurons = slice(start, start + width)
-        rows = standardised_columns(activations[:, neurons]).T.contiguous()
-        quality[neurons] = _of_block(rows, presence, chosen[neurons], width)
+        rows = activations[:, neurons].T.contiguous()
+        quality[neurons] = _of_block(standardised_columns(rows.T).T, presence, chosen[neurons])
     return quality.clamp_(-1, 1)
 
 
-def _of_block(rows: Tensor, presence: ConceptPresence, chosen: Tensor, width: int) -> Tensor:
+def _of_block(rows: Tensor, presence: ConceptPresence, chosen: Tensor) -> Tensor:
+    """Multiply standardised rows, one per neuron, with the columns of their candidates."""
     quality = torch.full((chosen.numel(),), torch.nan, dtype=torch.float64)
     places = chosen.flatten().argsort(stable=True)
     places = places[(chosen < 0).sum() :]
-    neurons = (places // chosen.shape[1]).to(rows.device)
     concepts = chosen.flatten()[places]
-    begins = (concepts.diff(prepend=concepts[:1] - 1) != 0).nonzero().flatten()
-    pairs = list(map(slice, begins.tolist(), [*begins[1:].tolist(), len(places)]))
-    for first in range(0, len(begins), width):
-        part = slice(first, first + width)
-        columns = standardised_columns(presence.columns(concepts[begins[part]].to(rows.device))).T.contiguous()
-        for column, of_column in zip(columns, pairs[part], strict=True):
-            quality[places[of_column]] = (rows[neurons[of_column]] @ column).cpu()
+    neurons = places // chosen.shape[1]
+    for part in torch.split(torch.arange(len(places)), max(1, CACHED_BYTES // (8 * rows.shape[1]))):
+        is_first = concepts[part].diff(prepend=concepts[part[:1]] - 1) != 0
+        columns = standardised_columns(presence.columns(concepts[part][is_first].to(rows.device)))
+        pairs = (is_first.cumsum(0) - 1).to(rows.device)
+        products = torch.linalg.vecdot(rows[neurons[part].to(rows.device)], columns.T[pairs])
+        quality[places[part]] = products.cpu()
     return quality.reshape(chosen.shape)

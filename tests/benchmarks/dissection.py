@@ -45,7 +45,7 @@ SIZES = {
 }
 CURVES = {
     "tiny": Size(images=200, neurons=32, concepts=64, dimensions=16),
-    "full": Size(images=20_000, neurons=2000, concepts=20_000),
+    "full": Size(images=8000, neurons=1000, concepts=8000),
 }
 
 
