@@ -107,42 +107,42 @@ def order_costs(rank_of: Array, rows: Array, values: Array, power: float, cost: 
     """
     concepts, images = rank_of.shape
     neurons, top_k = rows.shape
-    one, two, four, six, low = np.uint64(1), np.uint64(2), np.uint64(4), np.uint64(6), np.uint64(63)
-    pairs, quads = np.uint64(0x5555555555555555), np.uint64(0x3333333333333333)
-    bytes_of_four, ones = np.uint64(0x0F0F0F0F0F0F0F0F), np.uint64(0x0101010101010101)
-    num_words = (images + 63) // 64
-    last = np.uint64(top_k - 1)
-    before = np.zeros(num_words, np.uint32)
-    words, counts = np.zeros(num_words + top_k, np.uint64), np.zeros(num_words + top_k, np.uint32)
-    ranks, handed_out = np.zeros(top_k, np.uint64), np.zeros(top_k, values.dtype)
-    for concept in range(concepts):
-        for neuron in range(neurons):
-            words[:num_words] = np.uint64(0)
+    num_words = (images + 31) // 32
+    words, before = np.zeros(num_words, np.uint32), np.zeros(num_words, np.int32)
+    ranks, handed_out = np.zeros(top_k, np.int32), np.zeros(top_k, values.dtype)
+    for neuron in range(neurons):
+        ascending = values[neuron, ::-1].copy()
+        for concept in range(concepts):
+            words[:] = np.uint32(0)
             for top in range(top_k):
-                rank = np.uint64(rank_of[concept, rows[neuron, top]])
+                rank = np.int32(rank_of[concept, rows[neuron, top]])
                 ranks[top] = rank
-                words[rank >> six] |= one << (rank & low)
-            for top in range(top_k):
-                rank = ranks[top]
-                words[num_words + top] = words[rank >> six] & ((one << (rank & low)) - one)
-            for word in range(num_words + top_k):
-                bits = words[word]
-                bits -= (bits >> one) & pairs
-                bits = (bits & quads) + ((bits >> two) & quads)
-                bits = (bits + (bits >> four)) & bytes_of_four
-                counts[word] = (bits * ones) >> np.uint64(56)
-            total = np.uint32(0)
+                words[rank >> 5] |= np.uint32(1) << np.uint32(rank & 31)
+            total = np.int32(0)
             for word in range(num_words):
                 before[word] = total
-                total += counts[word]
+                bits = words[word]
+                bits = bits - ((bits >> np.uint32(1)) & np.uint32(0x55555555))
+                bits = (bits & np.uint32(0x33333333)) + ((bits >> np.uint32(2)) & np.uint32(0x33333333))
+                bits = (bits + (bits >> np.uint32(4))) & np.uint32(0x0F0F0F0F)
+                total += np.int32(((bits * np.uint32(0x01010101)) >> np.uint32(24)) & np.uint32(255))
             if total == top_k:
                 for top in range(top_k):
-                    place = before[ranks[top] >> six] + counts[num_words + top]
-                    handed_out[top] = values[neuron, last - place]
+                    rank = ranks[top]
+                    bits = words[rank >> 5] & ((np.uint32(1) << np.uint32(rank & 31)) - np.uint32(1))
+                    bits = bits - ((bits >> np.uint32(1)) & np.uint32(0x55555555))
+                    bits = (bits & np.uint32(0x33333333)) + ((bits >> np.uint32(2)) & np.uint32(0x33333333))
+                    bits = (bits + (bits >> np.uint32(4))) & np.uint32(0x0F0F0F0F)
+                    below = np.int32(((bits * np.uint32(0x01010101)) >> np.uint32(24)) & np.uint32(255))
+                    handed_out[top] = ascending[before[rank >> 5] + below]
             else:
-                handed_out[np.argsort(ranks, kind="mergesort")] = values[neuron, ::-1]
+                handed_out[np.argsort(ranks, kind="mergesort")] = ascending
             distance = 0.0
-            for top in range(top_k):
-                difference = abs(np.float64(values[neuron, top]) - np.float64(handed_out[top]))
-                distance += difference * difference * difference if power == 3.0 else difference**power
+            if power == 3.0:
+                for top in range(top_k):
+                    difference = abs(np.float64(values[neuron, top]) - np.float64(handed_out[top]))
+                    distance += difference * difference * difference
+            else:
+                for top in range(top_k):
+                    distance += abs(np.float64(values[neuron, top]) - np.float64(handed_out[top])) ** power
             cost[concept, neuron] = distance / top_k
