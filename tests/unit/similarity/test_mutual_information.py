@@ -1,11 +1,12 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from lightning_dissect.presence import ConceptPresence
 from lightning_dissect.similarity import score_all
-from lightning_dissect.similarity.mutual_information import PointwiseMutualInformation
+from lightning_dissect.similarity.mutual_information import PointwiseMutualInformation, shifted_rows
 
 
 @pytest.mark.parametrize("epsilon", [1e-7, 1e-30, 1e-290])
@@ -24,3 +25,11 @@ def test_products_never_underflow(epsilon):
     scores = score_all(information, activations)
     torch.testing.assert_close(scores[:, 0], torch.zeros(3, dtype=torch.float64), rtol=0, atol=1e-4)
     torch.testing.assert_close(scores[:, 1:], torch.full((3, 4), 300 * math.log(epsilon), dtype=torch.float64))
+
+
+def test_shifted_rows_stand_tile_beside_tile():
+    values = np.arange(12.0).reshape(3, 4)
+    shifted = np.empty((2, 2, 2), dtype=np.float32)
+    shifted_rows(values, np.array([2, 0]), 10.0, np.array([1.0, 2.0]), shifted)
+    expected = 10 * values[[2, 0]] - np.array([[1.0], [2.0]])
+    np.testing.assert_allclose(np.concatenate(list(shifted), axis=1), expected)

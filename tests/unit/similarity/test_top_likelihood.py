@@ -30,3 +30,13 @@ def test_both_ways_agree_with_a_sum_of_logarithms(probability, rows, epsilon):
     factors = 1 - membership[:, None] + epsilon + membership[:, None] * probability[rows]
     torch.testing.assert_close(likelihood.by_torch(probability), factors.log().sum(dim=1))
     torch.testing.assert_close(torch.from_numpy(likelihood.by_numba(probability.numpy())), factors.log().sum(dim=1))
+
+
+def test_the_loop_multiplies_ranks_in_fours_and_the_rest_one_by_one():
+    generator = np.random.default_rng(0)
+    probability, rows = generator.random((5, 3)), generator.integers(5, size=(2, 7))
+    slopes, offsets = generator.random(7), generator.random(7)
+    product = np.ones((2, 3))
+    multiply_factors(probability, rows, slopes, offsets, product)
+    factors = probability[rows] * slopes[:, None] + offsets[:, None]
+    np.testing.assert_allclose(product, factors.prod(axis=1))
