@@ -9,8 +9,8 @@ from torch import Tensor
 from lightning_dissect.similarity.compiled import Array, compiled, runs_compiled
 from lightning_dissect.threads import run_in_threads
 
-TILE = 32
-"""Columns that a thread of the compiled loop takes at once."""
+TILE = 512
+"""Columns that a thread of the compiled loop takes at once: rows of a large matrix are far apart in memory."""
 
 
 def cubed_columns(values: Tensor, min_norm: float) -> Tensor:
