@@ -325,9 +325,9 @@ class NeuronDissection(_Callback):
     def _prepare_probe(self) -> None:
         """Turn a datamodule into its loader."""
         if isinstance(self.probe, (LightningDataModule, pytorch_lightning.LightningDataModule)):
-            if distributed.rank() == 0:
-                self.probe.prepare_data()
-            distributed.broadcast(None)
+            with distributed.in_step("preparing the data of the probe") as peers:
+                if peers.rank == 0:
+                    self.probe.prepare_data()
             self.probe.setup("validate")
             self.probe, *others = flatten_loaders(self.probe.val_dataloader())
             if others:

@@ -3,15 +3,12 @@
 import logging
 import time
 from collections.abc import Sequence
-from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from lightning_dissect.peers import Peers
-
-T = TypeVar("T")
 
 WAIT_SECONDS = 60.0
 """After how long a waiting process says so, and how often it says so again."""
@@ -47,48 +44,6 @@ def rank() -> int:
 def world_size() -> int:
     """Return the number of processes, 1 without a process group."""
     return dist.get_world_size() if _active() else 1
-
-
-def gather(value: T) -> list[T] | None:
-    """Bring one picklable value per rank to rank 0. Every rank must call it.
-
-    Args:
-        value: This rank's value.
-
-    Returns:
-        The values in the order of the ranks on rank 0, ``None`` elsewhere.
-
-    """
-    with in_step("gathering values") as peers:
-        return peers.gather(value)
-
-
-def all_gather(value: T) -> list[T]:
-    """Bring one small picklable value per rank to every rank. Every rank must call it.
-
-    Args:
-        value: This rank's value.
-
-    Returns:
-        The values in the order of the ranks.
-
-    """
-    with in_step("gathering values") as peers:
-        return peers.all_gather(value)
-
-
-def broadcast(value: T) -> T:
-    """Send rank 0's picklable value to every rank. Every rank must call it.
-
-    Args:
-        value: The value on rank 0; what other ranks pass is ignored.
-
-    Returns:
-        Rank 0's value.
-
-    """
-    with in_step("sending a value of rank 0") as peers:
-        return peers.broadcast(value)
 
 
 class _GroupWire:

@@ -12,15 +12,19 @@ from lightning_dissect.labelling.best_concepts import BestConcepts
 from lightning_dissect.labelling.candidate_quality import candidate_quality
 from lightning_dissect.labelling.label_table import STATUSES, LabelTable
 from lightning_dissect.presence import ConceptPresence
-from lightning_dissect.similarity import SIMILARITIES, Scorer, Similarity, finite_neurons, live_neurons, prepare
+from lightning_dissect.similarity import (
+    SIMILARITIES,
+    Scorer,
+    Similarity,
+    check_activations,
+    finite_neurons,
+    identity,
+    live_neurons,
+    prepare,
+)
 from lightning_dissect.types import NeuronLabel
 
 FEWEST_CONCEPTS_AT_ONCE = 64
-
-
-def _alone(values: Tensor) -> Tensor:
-    """Return what one process has, where there is no other."""
-    return values
 
 
 @dataclass(frozen=True)
@@ -152,7 +156,7 @@ class PreparedLabelling:
         top_values: Tensor,
         top_ids: Tensor,
         layer_size: int | None = None,
-        over_processes: Callable[[Tensor], Tensor] = _alone,
+        over_processes: Callable[[Tensor], Tensor] = identity,
     ) -> LabelTable:
         """Label neurons of one layer, all of them or a process's share.
 
@@ -168,11 +172,7 @@ class PreparedLabelling:
                 If shapes do not fit.
 
         """
-        if activations.ndim != 2 or len(activations) != self.concept_matrix.shape[0]:
-            raise ValueError(
-                "Expected `activations` and `concept_matrix` to have the same number of images "
-                f"but got shapes {tuple(activations.shape)} and {self.concept_matrix.shape}."
-            )
+        check_activations(activations, self.concept_matrix)
         live = live_neurons(activations)
         best = BestConcepts(int(live.sum()), min(self.settings.candidates, self.concept_matrix.shape[1]))
         width = self._width(layer_size or activations.shape[1])

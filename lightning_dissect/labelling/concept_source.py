@@ -14,7 +14,7 @@ from lightning_dissect.encoders.progress import Progress, silent
 from lightning_dissect.peers import Peers
 from lightning_dissect.probe.annotations import annotation_matrix
 from lightning_dissect.probe.vocabulary import ConceptVocabulary
-from lightning_dissect.recording import PooledActivations
+from lightning_dissect.recording import PooledActivations, first_occurrences
 
 
 class ConceptSource(Protocol):
@@ -298,7 +298,4 @@ def _joined(parts: list[Tensor]) -> Tensor:
 
 def _first_of_each(pairs: Tensor) -> Tensor:
     """Return the pairs in ascending order of their first numbers, of several with the same the one that came first."""
-    pairs = pairs[pairs[:, 0].argsort(stable=True)]
-    is_first = torch.ones(len(pairs), dtype=torch.bool)
-    is_first[1:] = pairs[1:, 0] != pairs[:-1, 0]
-    return pairs[is_first]
+    return pairs[first_occurrences(pairs[:, 0])]

@@ -3,7 +3,7 @@
 from lightning_dissect.recording.describe import LayerDescription, describe_layers
 from lightning_dissect.recording.exchange import NeuronShare, exchange_neurons, share_of
 from lightning_dissect.recording.layers import SelectedLayer, named_layers, select_layers
-from lightning_dissect.recording.pooled import PooledActivations
+from lightning_dissect.recording.pooled import PooledActivations, first_occurrences
 from lightning_dissect.recording.pooling import (
     POOLINGS,
     AutoPooling,
@@ -33,6 +33,7 @@ __all__ = [
     "SelectedLayer",
     "describe_layers",
     "exchange_neurons",
+    "first_occurrences",
     "named_layers",
     "select_layers",
     "share_of",

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lightning_dissect.peers import Peers
-from lightning_dissect.recording.pooled import PooledActivations
+from lightning_dissect.recording.pooled import PooledActivations, first_occurrences
 
 _COPIES = 5
 """How often a row is held on its way: picked, cut into columns, on the wire, off the wire, put together."""
@@ -116,11 +116,10 @@ def _each_once(ids_of_ranks: list[Tensor]) -> tuple[Tensor, list[Tensor], list[T
         they belong.
 
     """
-    ids, order = torch.cat(ids_of_ranks).sort(stable=True)
-    first = torch.ones_like(ids, dtype=torch.bool)
-    first[1:] = ids[1:] != ids[:-1]
+    ids = torch.cat(ids_of_ranks)
+    first = first_occurrences(ids)
     places = torch.full_like(ids, -1)
-    places[order[first]] = torch.arange(int(first.sum()))
+    places[first] = torch.arange(len(first))
     places_of_ranks = torch.split(places, [len(own) for own in ids_of_ranks])
     counted = [(own >= 0).nonzero().flatten() for own in places_of_ranks]
     return ids[first], counted, [own[rows] for own, rows in zip(places_of_ranks, counted, strict=True)]

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from lightning_dissect.checks import check_positive
+from lightning_dissect.top_positions import top_positions
 
 ELEMENTS_AT_ONCE = 2**21
 IMAGES_PER_TILE = 1024
@@ -52,7 +53,7 @@ def top_images(activations: Tensor, sample_ids: Tensor, top_k: int) -> tuple[Ten
         part = slice(start, start + block)
         columns = activations[:, part]
         rows = _transposed(columns if ascending else columns.index_select(0, order))
-        places = order[_top_positions(rows.nan_to_num_(-torch.inf, torch.inf, -torch.inf), k)]
+        places = order[top_positions(rows.nan_to_num_(-torch.inf, torch.inf, -torch.inf), k)]
         values[part] = columns.T.gather(1, places)
         ids[part] = sample_ids[places]
     return values, ids
@@ -66,27 +67,3 @@ def _transposed(columns: Tensor) -> Tensor:
     ):
         target.copy_(source.T)
     return rows
-
-
-def _top_positions(rows: Tensor, k: int) -> Tensor:
-    """Return the positions of the ``k`` largest values of each row in descending order, lower positions first."""
-    best = rows.topk(min(k + 1, rows.shape[1]), dim=1)
-    positions = best.indices[:, :k]
-    tied = (best.values[:, k - 1] == best.values[:, -1]).nonzero()[:, 0] if rows.shape[1] > k else positions[:0, 0]
-    if len(tied):
-        positions = positions.index_copy(
-            0, tied, _first_at_edge(rows[tied], best.values[tied, :k], best.indices[tied, :k])
-        )
-    positions = positions.sort(dim=1).values
-    by_value = rows.gather(1, positions).argsort(dim=1, descending=True, stable=True)
-    return positions.gather(1, by_value)
-
-
-def _first_at_edge(rows: Tensor, values: Tensor, positions: Tensor) -> Tensor:
-    """Replace those of the chosen ``positions`` that share the lowest of their ``values`` by the first ones that do."""
-    edge = values[:, -1:]
-    countdown = torch.arange(rows.shape[1], 0, -1, dtype=torch.int32, device=rows.device)
-    first = torch.where(rows == edge, countdown, 0).topk(values.shape[1], dim=1).indices
-    above = values > edge
-    place = torch.arange(values.shape[1], device=rows.device) - above.sum(dim=1, keepdim=True)
-    return torch.where(above, positions, first.gather(1, place.clamp_min(0)))

@@ -8,6 +8,7 @@ from lightning_dissect.similarity.base import (
     identity,
     score_all,
 )
+from lightning_dissect.similarity.concept_blocks import check_activations
 from lightning_dissect.similarity.correlation import Correlation
 from lightning_dissect.similarity.cosine import Cosine
 from lightning_dissect.similarity.cosine_cubed import CosineCubed
@@ -30,6 +31,7 @@ __all__ = [
     "Scorer",
     "Similarity",
     "SoftWPMI",
+    "check_activations",
     "finite_neurons",
     "identity",
     "live_neurons",

@@ -1,18 +1,20 @@
 """Pointwise mutual information of top images and concepts, common to WPMI and soft-WPMI."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from lightning_dissect.concept_matrix import ConceptMatrix
 from lightning_dissect.presence import ConceptPresence
-from lightning_dissect.similarity.base import identity
+from lightning_dissect.similarity.base import identity, score_all
 from lightning_dissect.similarity.compiled import Array, compiled, runs_compiled
 from lightning_dissect.similarity.concept_blocks import check_activations, score_blocks
 from lightning_dissect.similarity.live import live_neurons
-from lightning_dissect.similarity.top_images import top_rows
+from lightning_dissect.similarity.top_images import limited_top_k, top_rows
 from lightning_dissect.similarity.top_likelihood import TopLikelihood
 from lightning_dissect.threads import run_in_threads
 
@@ -21,6 +23,53 @@ TILE = 64
 
 TILES_AT_ONCE = 8
 """Tiles that a thread reads at once: the rows of a large matrix are far apart, and each is worth the way only once."""
+
+
+class TopImageSimilarity(ABC):
+    """What WPMI and soft-WPMI share: they differ in how surely an image belongs to the top of a neuron."""
+
+    top_k: int
+    scale: float
+    prior_weight: float
+    epsilon: float
+    max_bytes: int
+
+    @abstractmethod
+    def membership(self, count: int) -> Tensor:
+        """Return the probability that the image of each rank belongs to the top, shape ``(count,)``, float64.
+
+        Args:
+            count: Images of the top.
+
+        """
+
+    def score(self, activations: Tensor, concept_matrix: Tensor) -> Tensor:
+        """Score neurons against concepts; see `Similarity.score`.
+
+        Raises:
+            ValueError:
+                If the shapes do not fit or there are fewer than 20 images and fewer than ``top_k``.
+
+        """
+        return score_all(self.prepared(concept_matrix), activations)
+
+    def prepared(
+        self, concept_matrix: Tensor | ConceptMatrix, normaliser: Tensor | None = None
+    ) -> "PointwiseMutualInformation":
+        """Compute the normalisers of the concept matrix once for many layers; see `PreparableSimilarity.prepared`.
+
+        Args:
+            concept_matrix: Image-text similarities, shape ``(images, concepts)``.
+            normaliser: What `presence_normaliser` returned with ``scale`` for all images, if it is known already.
+
+        Raises:
+            ValueError:
+                If there are fewer than 20 images and fewer than ``top_k``.
+
+        """
+        presence = ConceptPresence(concept_matrix, self.scale, self.max_bytes, normaliser)
+        membership = self.membership(limited_top_k(self.top_k, len(presence.normaliser)))
+        return PointwiseMutualInformation(presence, membership, self.epsilon, self.prior_weight, self.max_bytes)
 
 
 class PointwiseMutualInformation:

@@ -6,16 +6,13 @@ import torch
 from torch import Tensor
 
 from lightning_dissect.checks import check_positive
-from lightning_dissect.concept_matrix import ConceptMatrix
-from lightning_dissect.presence import ConceptPresence
-from lightning_dissect.similarity.base import SIMILARITIES, score_all
-from lightning_dissect.similarity.mutual_information import PointwiseMutualInformation
-from lightning_dissect.similarity.top_images import limited_top_k
+from lightning_dissect.similarity.base import SIMILARITIES
+from lightning_dissect.similarity.mutual_information import TopImageSimilarity
 
 
 @SIMILARITIES.register("soft_wpmi")
 @dataclass(frozen=True)
-class SoftWPMI:
+class SoftWPMI(TopImageSimilarity):
     r"""Soft-WPMI: pointwise mutual information in which an image belongs to a neuron's top with a probability.
 
     .. math::
@@ -71,32 +68,7 @@ class SoftWPMI:
                 f"but got {self.last_membership} and {self.first_membership}."
             )
 
-    def score(self, activations: Tensor, concept_matrix: Tensor) -> Tensor:
-        """Score neurons against concepts; see `Similarity.score`.
-
-        Raises:
-            ValueError:
-                If the shapes do not fit or there are fewer than 20 images and fewer than ``top_k``.
-
-        """
-        return score_all(self.prepared(concept_matrix), activations)
-
-    def prepared(
-        self, concept_matrix: Tensor | ConceptMatrix, normaliser: Tensor | None = None
-    ) -> PointwiseMutualInformation:
-        """Compute the normalisers of the concept matrix once for many layers; see `PreparableSimilarity.prepared`.
-
-        Args:
-            concept_matrix: Image-text similarities, shape ``(images, concepts)``.
-            normaliser: What `presence_normaliser` returned with ``scale`` for all images, if it is known already.
-
-        Raises:
-            ValueError:
-                If there are fewer than 20 images and fewer than ``top_k``.
-
-        """
-        presence = ConceptPresence(concept_matrix, self.scale, self.max_bytes, normaliser)
-        top_k = limited_top_k(self.top_k, len(presence.normaliser))
-        ranks = torch.arange(top_k, dtype=torch.float64) / top_k
-        membership = self.first_membership - (self.first_membership - self.last_membership) * ranks
-        return PointwiseMutualInformation(presence, membership, self.epsilon, self.prior_weight, self.max_bytes)
+    def membership(self, count: int) -> Tensor:
+        """See `TopImageSimilarity.membership`."""
+        ranks = torch.arange(count, dtype=torch.float64) / count
+        return self.first_membership - (self.first_membership - self.last_membership) * ranks

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from lightning_dissect.top_positions import top_positions
+
 
 def top_rows(activations: Tensor, count: int, max_bytes: int, neurons: Tensor) -> Tensor:
     """Return the rows of the most activating images of some neurons, most activating first.
@@ -28,32 +30,8 @@ def top_rows(activations: Tensor, count: int, max_bytes: int, neurons: Tensor) -
     width = max(1, max_bytes // (16 * len(activations)))
     for start in range(0, len(neurons), width):
         block = neurons[start : start + width]
-        found[start : start + width] = _top_of_rows(activations.T[block].contiguous(), count)
+        found[start : start + width] = top_positions(activations.T[block].contiguous(), count)
     return found
-
-
-def _top_of_rows(values: Tensor, count: int) -> Tensor:
-    """Return where each row is largest, shape ``(rows, count)``: a selection instead of a sort of everything."""
-    chosen = values.topk(min(count + 1, values.shape[1]), dim=1)
-    contested = (chosen.values[:, count - 1 : count] == chosen.values[:, count:]).any(dim=1)
-    ascending = chosen.indices[:, :count].sort(dim=1).values
-    order = values.gather(1, ascending).sort(dim=1, descending=True, stable=True).indices
-    top = ascending.gather(1, order)
-    if contested.any():
-        top[contested] = _settled(values[contested], top[contested])
-    return top
-
-
-def _settled(values: Tensor, top: Tensor) -> Tensor:
-    """Give the last places, for which more columns compete than there are places, to the first of these columns."""
-    chosen = values.gather(1, top)
-    last = chosen[:, -1:]
-    columns = torch.arange(values.shape[1], dtype=torch.int32, device=values.device)
-    competing = columns.where(values == last, values.shape[1])
-    winners = competing.topk(top.shape[1], dim=1, largest=False).values.to(top.dtype)
-    above = (chosen > last).sum(dim=1, keepdim=True)
-    place = torch.arange(top.shape[1], device=values.device)
-    return top.where(place < above, winners.gather(1, (place - above).clamp(min=0)))
 
 
 def limited_top_k(top_k: int, num_images: int) -> int:

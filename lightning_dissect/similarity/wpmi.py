@@ -6,16 +6,13 @@ import torch
 from torch import Tensor
 
 from lightning_dissect.checks import check_positive
-from lightning_dissect.concept_matrix import ConceptMatrix
-from lightning_dissect.presence import ConceptPresence
-from lightning_dissect.similarity.base import SIMILARITIES, score_all
-from lightning_dissect.similarity.mutual_information import PointwiseMutualInformation
-from lightning_dissect.similarity.top_images import limited_top_k
+from lightning_dissect.similarity.base import SIMILARITIES
+from lightning_dissect.similarity.mutual_information import TopImageSimilarity
 
 
 @SIMILARITIES.register("wpmi")
 @dataclass(frozen=True)
-class WPMI:
+class WPMI(TopImageSimilarity):
     r"""WPMI: pointwise mutual information of a neuron's top images and a concept.
 
     .. math::
@@ -57,30 +54,6 @@ class WPMI:
         for name in ("top_k", "scale", "epsilon", "max_bytes"):
             check_positive(name, getattr(self, name))
 
-    def score(self, activations: Tensor, concept_matrix: Tensor) -> Tensor:
-        """Score neurons against concepts; see `Similarity.score`.
-
-        Raises:
-            ValueError:
-                If the shapes do not fit or there are fewer than 20 images and fewer than ``top_k``.
-
-        """
-        return score_all(self.prepared(concept_matrix), activations)
-
-    def prepared(
-        self, concept_matrix: Tensor | ConceptMatrix, normaliser: Tensor | None = None
-    ) -> PointwiseMutualInformation:
-        """Compute the normalisers of the concept matrix once for many layers; see `PreparableSimilarity.prepared`.
-
-        Args:
-            concept_matrix: Image-text similarities, shape ``(images, concepts)``.
-            normaliser: What `presence_normaliser` returned with ``scale`` for all images, if it is known already.
-
-        Raises:
-            ValueError:
-                If there are fewer than 20 images and fewer than ``top_k``.
-
-        """
-        presence = ConceptPresence(concept_matrix, self.scale, self.max_bytes, normaliser)
-        membership = torch.ones(limited_top_k(self.top_k, len(presence.normaliser)), dtype=torch.float64)
-        return PointwiseMutualInformation(presence, membership, self.epsilon, self.prior_weight, self.max_bytes)
+    def membership(self, count: int) -> Tensor:
+        """See `TopImageSimilarity.membership`."""
+        return torch.ones(count, dtype=torch.float64)

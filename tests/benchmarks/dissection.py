@@ -7,8 +7,6 @@ process of its own, beyond what the process held before the dissection began.
 
 import argparse
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,7 +16,15 @@ import torch
 from torch import Tensor, nn
 
 from lightning_dissect.dissector import Dissector
-from tests.benchmarks.table import BenchmarkTable, environment, exponent, peak_bytes, resident_bytes
+from tests.benchmarks.table import (
+    BenchmarkTable,
+    environment,
+    exponent,
+    in_subprocess,
+    peak_bytes,
+    resident_bytes,
+    write_tables,
+)
 
 MODULE = "tests.benchmarks.dissection"
 SIDE = 4
@@ -122,9 +128,7 @@ def measure(size: Size) -> dict[str, float]:
 
 def alone(size: Size) -> dict[str, float]:
     """Measure in a process of its own."""
-    command = [sys.executable, "-m", MODULE, "--one", json.dumps(asdict(size))]
-    run = subprocess.run(command, capture_output=True, text=True, check=True)
-    found: dict[str, float] = json.loads(run.stdout.splitlines()[-1])
+    found: dict[str, float] = in_subprocess(MODULE, "--one", json.dumps(asdict(size)))
     return found
 
 
@@ -171,8 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     slopes, curves = growth(CURVES[options.size])
     print(table, slopes, sep="\n\n")  # noqa: T201
     if options.json:
-        found = {"tables": [table.as_json(), slopes.as_json()], "curves": curves}
-        options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        write_tables(options.json, [table, slopes], curves=curves)
 
 
 if __name__ == "__main__":

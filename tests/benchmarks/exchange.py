@@ -5,7 +5,6 @@ does; bytes are the same anywhere.
 """
 
 import argparse
-import json
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -19,7 +18,7 @@ from torch import Tensor
 from lightning_dissect.distributed import in_step
 from lightning_dissect.recording.exchange import exchange_neurons, share_of
 from lightning_dissect.recording.pooled import PooledActivations
-from tests.benchmarks.table import BenchmarkTable, environment, exponent
+from tests.benchmarks.table import BenchmarkTable, environment, exponent, write_tables
 from tests.helpers.processes import run_in_processes
 
 MODULE = "tests.benchmarks.exchange"
@@ -183,8 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tables.append(table())
         print(tables[-1], end="\n\n", flush=True)  # noqa: T201
     if options.json:
-        found = {"tables": [table.as_json() for table in tables]}
-        options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        write_tables(options.json, tables)
 
 
 if __name__ == "__main__":

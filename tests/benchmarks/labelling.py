@@ -5,7 +5,6 @@ what is slow is measured on a sample of neurons and multiplied, which the table 
 """
 
 import argparse
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,6 +24,7 @@ from tests.benchmarks.table import (
     in_turns,
     peak_bytes,
     resident_bytes,
+    write_tables,
 )
 
 MODULE = "tests.benchmarks.labelling"
@@ -147,8 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         memory.add(similarity=name, MiB=held / 2**20)
     print(memory)  # noqa: T201
     if options.json:
-        tables = [found.as_json() for found in (table, cost, memory)]
-        options.json.write_text(json.dumps({"tables": tables, "curves": curves}, indent=2) + "\n", encoding="utf-8")
+        write_tables(options.json, [table, cost, memory], curves=curves)
 
 
 def _compare(  # noqa: PLR0917

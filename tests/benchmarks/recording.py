@@ -7,16 +7,13 @@ else runs on the machine hits these less, of seconds of the processor. Rows are 
 
 import argparse
 import copy
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
-from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +27,7 @@ from lightning_dissect.probe.normalisation import Normalisation
 from lightning_dissect.probe.probe import ProbeSet
 from lightning_dissect.recording import ActivationRecorder, PooledActivations, top_images
 from lightning_dissect.recording.hook import LayerHook
-from tests.benchmarks.table import BenchmarkTable, environment, in_subprocess, peak_bytes
+from tests.benchmarks.table import BenchmarkTable, environment, in_subprocess, peak_bytes, stopwatches, write_tables
 
 MODULE = "tests.benchmarks.recording"
 IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -120,7 +117,7 @@ class Validation:
     def parts(self) -> dict[str, float]:
         """Return the seconds per batch that each part takes."""
         spent: dict[str, float] = dict.fromkeys(PARTS, 0.0)
-        with self._recording(), _stopwatches(spent, self._synchronise):
+        with self._recording(), stopwatches(PARTS, spent, self._synchronise):
             for batch_idx in range(len(self.batches)):
                 self.recorded(batch_idx)
         return {name: seconds / len(self.batches) for name, seconds in spent.items()}
@@ -155,30 +152,6 @@ class Validation:
 def _twin(model: nn.Module) -> nn.Module:
     """Return a copy of a network that shares its weights, but no hooks."""
     return copy.deepcopy(model, {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())})
-
-
-@contextmanager
-def _stopwatches(spent: dict[str, float], synchronise: Callable[[], None]) -> Iterator[None]:
-    with ExitStack() as stack:
-        for name, (owner, attribute) in PARTS.items():
-            stack.enter_context(
-                patch.object(owner, attribute, _timed(getattr(owner, attribute), name, spent, synchronise))
-            )
-        yield
-
-
-def _timed(
-    function: Callable[..., Any], name: str, spent: dict[str, float], synchronise: Callable[[], None]
-) -> Callable[..., Any]:
-    def timed(*args: Any, **kwargs: Any) -> Any:
-        synchronise()
-        start = time.perf_counter()
-        result = function(*args, **kwargs)
-        synchronise()
-        spent[name] += time.perf_counter() - start
-        return result
-
-    return timed
 
 
 def _resnet50() -> nn.Module:
@@ -314,8 +287,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(_line(row), flush=True)  # noqa: T201
         print(f"\n{tables[-1]}\n", flush=True)  # noqa: T201
     if options.json:
-        found = {"tables": [table.as_json() for table in tables]}
-        options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        write_tables(options.json, tables)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from tests.benchmarks.table import BenchmarkTable, environment, in_subprocess
+from tests.benchmarks.table import BenchmarkTable, environment, in_subprocess, write_tables
 
 MODULE = "tests.benchmarks.start"
 CLIP = "ViT-B-32"
@@ -98,8 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tables.append(measure(options.size))
         print(tables[-1], end="\n\n", flush=True)  # noqa: T201
     if options.json:
-        found = {"tables": [table.as_json() for table in tables]}
-        options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        write_tables(options.json, tables)
 
 
 if __name__ == "__main__":

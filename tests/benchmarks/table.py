@@ -8,10 +8,13 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -54,10 +57,6 @@ class BenchmarkTable:
     def as_json(self) -> dict[str, object]:
         """Return the table as plain values."""
         return {"title": self.title, "environment": self.environment, "rows": self.rows}
-
-    def write_json(self, path: Path) -> None:
-        """Write the table to a file."""
-        path.write_text(json.dumps(self.as_json(), indent=2) + "\n", encoding="utf-8")
 
 
 def environment() -> dict[str, str]:
@@ -109,10 +108,39 @@ def resident_bytes() -> int:
     )
 
 
-def in_subprocess(module: str, *arguments: str) -> float:
-    """Run a module in a fresh process and return the number that it prints last."""
+def write_tables(path: Path, tables: Sequence[BenchmarkTable], **further: object) -> None:
+    """Write tables, and what else was measured, to a JSON file."""
+    found = {"tables": [table.as_json() for table in tables], **further}
+    path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def stopwatches(
+    parts: Mapping[str, tuple[Any, str]], spent: dict[str, float], synchronise: Callable[[], None] = lambda: None
+) -> Iterator[None]:
+    """Add up the seconds that functions take, each given by its owner and its name there."""
+
+    def timed(function: Callable[..., Any], part: str) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            synchronise()
+            start = time.perf_counter()
+            result = function(*args, **kwargs)
+            synchronise()
+            spent[part] += time.perf_counter() - start
+            return result
+
+        return call
+
+    with ExitStack() as stack:
+        for part, (owner, attribute) in parts.items():
+            stack.enter_context(patch.object(owner, attribute, timed(getattr(owner, attribute), part)))
+        yield
+
+
+def in_subprocess(module: str, *arguments: str) -> Any:
+    """Run a module in a fresh process and return what it prints last, as JSON."""
     run = subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True, check=True)
-    return float(run.stdout.splitlines()[-1])
+    return json.loads(run.stdout.splitlines()[-1])
 
 
 def _shown(value: object) -> str:

@@ -5,13 +5,9 @@ has to read or to compute, and from the rates of memory and arithmetic that are 
 """
 
 import argparse
-import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
-from unittest.mock import patch
 
 import torch
 
@@ -19,7 +15,7 @@ from lightning_dissect import dissector as dissector_module
 from lightning_dissect.labelling import LabelTable, clip_dissect
 from lightning_dissect.labelling.best_concepts import BestConcepts
 from tests.benchmarks.dissection import Size, Validation
-from tests.benchmarks.table import BenchmarkTable, environment
+from tests.benchmarks.table import BenchmarkTable, environment, stopwatches, write_tables
 
 MODULE = "tests.benchmarks.warm_epoch"
 SIZES = {
@@ -58,7 +54,7 @@ def parts(size: Size, similarity: str) -> dict[str, float]:
         validation.record(), validation.report()
     validation.record()
     spent: dict[str, float] = dict.fromkeys(PARTS, 0.0)
-    with _stopwatches(spent):
+    with stopwatches(PARTS, spent):
         total = validation.report()
     return {**spent, "scores and the rest": total - sum(spent.values()), "all": total}
 
@@ -115,8 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tables = [speeds, *(profile(SIZES[options.size], name, rate) for name in ("correlation", "soft_wpmi"))]
     print(*tables, sep="\n\n", end="\n\n")  # noqa: T201
     if options.json:
-        found = {"tables": [table.as_json() for table in tables]}
-        options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        write_tables(options.json, tables)
 
 
 def _seconds(call: Callable[[], object]) -> float:
@@ -127,24 +122,6 @@ def _seconds(call: Callable[[], object]) -> float:
         call()
         spent.append(time.perf_counter() - start)
     return min(spent)
-
-
-@contextmanager
-def _stopwatches(spent: dict[str, float]) -> Iterator[None]:
-    with ExitStack() as stack:
-        for name, (owner, attribute) in PARTS.items():
-            stack.enter_context(patch.object(owner, attribute, _timed(getattr(owner, attribute), name, spent)))
-        yield
-
-
-def _timed(function: Callable[..., Any], name: str, spent: dict[str, float]) -> Callable[..., Any]:
-    def timed(*args: Any, **kwargs: Any) -> Any:
-        start = time.perf_counter()
-        result = function(*args, **kwargs)
-        spent[name] += time.perf_counter() - start
-        return result
-
-    return timed
 
 
 if __name__ == "__main__":

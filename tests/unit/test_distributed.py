@@ -15,10 +15,10 @@ from tests.helpers.processes import run_in_processes, run_until_death
 
 def test_without_a_group_there_is_one_process():
     assert (distributed.rank(), distributed.world_size()) == (0, 1)
-    assert distributed.gather("x") == ["x"]
-    assert distributed.all_gather("x") == ["x"]
-    assert distributed.broadcast("x") == "x"
     with in_step("work") as peers:
+        assert peers.gather("x") == ["x"]
+        assert peers.all_gather("x") == ["x"]
+        assert peers.broadcast("x") == "x"
         assert (peers.rank, peers.world_size, peers.all_gather("x")) == (0, 1, ["x"])
 
 
@@ -31,12 +31,13 @@ def test_tensors_travel_through_the_cpu_if_the_group_can(backends, device):
 
 
 def collect(rank):
-    return {
-        "place": [distributed.rank(), distributed.world_size()],
-        "gather": distributed.gather({"rank": rank}),
-        "all_gather": distributed.all_gather("ab" * rank),
-        "broadcast": distributed.broadcast(f"from {rank}"),
-    }
+    with in_step("work") as peers:
+        return {
+            "place": [distributed.rank(), distributed.world_size()],
+            "gather": peers.gather({"rank": rank}),
+            "all_gather": peers.all_gather("ab" * rank),
+            "broadcast": peers.broadcast(f"from {rank}"),
+        }
 
 
 @pytest.mark.ddp
@@ -76,7 +77,9 @@ def exchange_and_fail(rank):
         except (ValueError, PeerError) as error:
             failures.append([type(error).__name__, str(error)])
         seconds.append(time.monotonic() - began)
-    return {"results": results, "failures": failures, "seconds": seconds, "after": distributed.all_gather(rank)}
+    with in_step("work") as peers:
+        after = peers.all_gather(rank)
+    return {"results": results, "failures": failures, "seconds": seconds, "after": after}
 
 
 @pytest.mark.ddp
@@ -125,7 +128,8 @@ def wait_for_rank_1(rank):
     handler.emit = lambda record: messages.append([record.levelname, record.getMessage()])
     logging.getLogger("lightning_dissect.distributed").addHandler(handler)
     distributed.WAIT_SECONDS = 0.2
-    distributed.all_gather(rank)
+    with in_step("work") as peers:
+        peers.all_gather(rank)
     try:
         with in_step("counting sheep"):
             time.sleep(0.5 * rank)
