@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lightning_dissect.compiled import runs_compiled
 from lightning_dissect.presence import ConceptPresence
-from lightning_dissect.similarity.compiled import runs_compiled
 from lightning_dissect.similarity.live import live_neurons
 from lightning_dissect.similarity.top_images import top_rows
 from lightning_dissect.similarity.top_likelihood import TopLikelihood
