@@ -14,7 +14,15 @@ from lightning_dissect.metrics.combinations import (
 )
 from lightning_dissect.metrics.correlation import PearsonCorrelation
 from lightning_dissect.metrics.cosine import Cosine
+from lightning_dissect.metrics.label_changes import extra_labels, missing_labels
 from lightning_dissect.metrics.mad import MeanActivationDifference
+from lightning_dissect.metrics.meta_auprc import (
+    MetaAUPRCResult,
+    MetaAUPRCTable,
+    SplitChoice,
+    compare_metrics,
+    meta_auprc,
+)
 from lightning_dissect.metrics.overlap import (
     F1,
     Accuracy,
@@ -25,6 +33,9 @@ from lightning_dissect.metrics.overlap import (
     Recall,
 )
 from lightning_dissect.metrics.pairwise import PairwiseMetric
+from lightning_dissect.metrics.sanity_experiment import experimental_sanity_check
+from lightning_dissect.metrics.sanity_table import SanityResult, SanityTable
+from lightning_dissect.metrics.sanity_theory import theoretical_sanity_check
 from lightning_dissect.metrics.spearman import SpearmanCorrelation
 from lightning_dissect.metrics.top_and_random import CorrelationTopAndRandom, SpearmanTopAndRandom
 from lightning_dissect.metrics.undefined import UndefinedScores, explain_undefined
@@ -47,6 +58,8 @@ __all__ = [
     "InverseBalancedAccuracy",
     "IoU",
     "MeanActivationDifference",
+    "MetaAUPRCResult",
+    "MetaAUPRCTable",
     "MetricTraits",
     "NeuronMetric",
     "PairwiseMetric",
@@ -57,10 +70,19 @@ __all__ = [
     "Recall",
     "RecallAUC",
     "RecallInverseAUC",
+    "SanityResult",
+    "SanityTable",
     "SpearmanCorrelation",
     "SpearmanTopAndRandom",
+    "SplitChoice",
     "UndefinedScores",
     "binarise",
+    "compare_metrics",
+    "experimental_sanity_check",
     "explain_undefined",
+    "extra_labels",
+    "meta_auprc",
+    "missing_labels",
     "sparse_neurons",
+    "theoretical_sanity_check",
 ]

@@ -48,7 +48,10 @@ class WPMI(BilinearMetric):
     score_range = (-math.inf, math.inf)
     passes_missing_labels = True
     passes_extra_labels = False
-    verdict_note = "It passes the extra-labels test in theory (100 %) and fails it in experiment (58.84 %)."
+    verdict_note = (
+        "It passes the extra-labels test in theory (100 %) and failed it in experiment (58.84 %): with `lam` at or "
+        "near 0, which validation may choose, it does not see how frequent a concept is."
+    )
 
     alpha: float | None = 0.01
     lam: float = 1.0
