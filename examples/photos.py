@@ -238,14 +238,22 @@ def _fetch(cache_dir: Path) -> list[Path]:
     missing = [package for package in PACKAGES if not list(cache_dir.glob(f"{package}_*.deb"))]
     if missing:
         with tempfile.TemporaryDirectory(dir=cache_dir) as folder:
-            _download(missing, Path(folder))
+            download(missing, Path(folder))
             for file in Path(folder).glob("*.deb"):
                 file.replace(cache_dir / file.name)
     return [max(cache_dir.glob(f"{package}_*.deb")) for package in PACKAGES]
 
 
-def _download(packages: Sequence[str], folder: Path) -> None:
-    """Download Debian packages with the system's lists of packages or, where those are missing, with own ones."""
+def download(packages: Sequence[str], folder: Path) -> None:
+    """Download Debian packages with the system's lists of packages or, where those are missing, with own ones.
+
+    Raises:
+        OSError:
+            If there is no ``apt-get``.
+        subprocess.SubprocessError:
+            If it fails.
+
+    """
     apt = ["apt-get", "-qq", "-o", "Acquire::http::Timeout=30"]
     if _run([*apt, "download", *packages], folder).returncode:
         (folder / "lists" / "partial").mkdir(parents=True)

@@ -5,16 +5,20 @@ import os
 import sys
 from argparse import ArgumentError
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from lightning_dissect.checks import check_positive, closest, require_package
+from lightning_dissect.metrics import NeuronMetric, experimental_sanity_check, theoretical_sanity_check
+from lightning_dissect.metrics.sanity_theory import FREQUENCIES
 from lightning_dissect.recording import LayerDescription, describe_layers
 
 PROGRAM = "lightning-dissect"
-DESCRIPTION = "Look into vision models: find the layers whose neurons are to be labelled."
+DESCRIPTION = "Look into vision models: find the layers whose neurons are to be labelled, and test what judges labels."
 HEADER = ("name", "type", "output shape", "fires", "parameters")
 HOW_TO_CHOOSE = (
     "Choose layers by full name, by the end of a name that only one has ('layer4'), by pattern ('*.conv2') "
@@ -53,7 +57,59 @@ def layers(target: str, image_size: int = 224, channels: int = 3) -> None:
     print("\n".join(lines))
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"layers": layers}
+def sanity_check(
+    *,
+    metrics: str | None = None,
+    metric: str | None = None,
+    n: int = 500_000,
+    frequencies: str = ",".join(map(str, FREQUENCIES)),
+    draws: int = 50,
+    seed: int = 0,
+    epsilon: float = 0.001,
+    kept: float = 0.5,
+    growth: float = 2.0,
+    activations: str | None = None,
+    presence: str | None = None,
+    csv: str | None = None,
+    markdown: str | None = None,
+    plot: str | None = None,
+) -> None:
+    """Test whether metrics notice labels that are missing or wrong (the sanity checks of NeuronEval).
+
+    Args:
+        metrics: Names of metrics, separated by commas; all registered ones if neither --metrics nor --metric is given.
+        metric: A metric of your own as package.Class, with a method score; it is imported from the current folder too.
+        n: Number of images of the theoretical check.
+        frequencies: Shares of the images that have the concept in the theoretical check, separated by commas.
+        draws: How often labels are spoilt.
+        seed: Seed of these draws.
+        epsilon: Fall of a score, relative to the metric's range, that is too small to count.
+        kept: Share of the labels that stays when labels go missing.
+        growth: Factor by which extra labels multiply their number.
+        activations: NumPy file (.npy) of images x neurons; with --presence it asks for the experimental check as well.
+        presence: NumPy file (.npy) of the same shape, with the presence of each neuron's right concept.
+        csv: File for all results.
+        markdown: File for the table, which is printed too.
+        plot: File for the table as a figure; its ending (.png, .svg, .pdf) says of which kind.
+
+    """
+    chosen = _chosen_metrics(metrics, metric)
+    options: dict[str, Any] = {"draws": draws, "seed": seed, "epsilon": epsilon, "kept": kept, "growth": growth}
+    shares = [_number(text, "--frequencies") for text in frequencies.split(",")]
+    recorded = _recorded(activations, presence)
+    table = theoretical_sanity_check(chosen, images=n, frequencies=shares, **options)
+    if recorded is not None:
+        table += experimental_sanity_check(*recorded, chosen, **options)
+    print(table.to_markdown())
+    if csv is not None:
+        Path(csv).write_text(table.to_csv(), encoding="utf-8")
+    if markdown is not None:
+        Path(markdown).write_text(table.to_markdown() + "\n", encoding="utf-8")
+    if plot is not None:
+        table.figure().savefig(plot)
+
+
+COMMANDS: dict[str, Callable[..., None]] = {"layers": layers, "sanity-check": sanity_check}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,11 +130,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parsed = _parser().parse_args(words or ["--help"]).as_dict()
         COMMANDS[parsed["command"]](**parsed[parsed["command"]])
         sys.stdout.flush()
-    except (ArgumentError, ImportError, TypeError, ValueError) as error:
-        print(f"{PROGRAM}: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (ArgumentError, ImportError, OSError, TypeError, ValueError) as error:
+        print(f"{PROGRAM}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
     return 0
 
 
@@ -104,11 +160,48 @@ def _parser() -> Any:  # noqa: ANN401 - the type lives in an optional package
     return parser
 
 
+def _chosen_metrics(names: str | None, own: str | None) -> list[str | NeuronMetric] | None:
+    """Return metrics by name and one of the user's own, ``None`` if there is neither."""
+    chosen: list[str | NeuronMetric] = [name.strip() for name in names.split(",")] if names else []
+    if own is not None:
+        module_name, _, path = own.replace(":", ".").rpartition(".")
+        if not (module_name and path):
+            raise ValueError(f"Expected --metric to be package.Class but got {own!r}.")
+        chosen.append(_called(_find(module_name, path), own, "metric"))
+    return chosen or None
+
+
+def _recorded(activations: str | None, presence: str | None) -> tuple[torch.Tensor, torch.Tensor] | None:
+    if activations is None and presence is None:
+        return None
+    if activations is None or presence is None:
+        raise ValueError("Expected --activations and --presence to be given together but got one of them.")
+    first, second = (torch.from_numpy(np.load(file, allow_pickle=False)) for file in (activations, presence))
+    return first, second
+
+
+def _number(text: str, option: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"Expected {option} to be numbers separated by commas but got {text!r}.") from None
+
+
 def _load_model(target: str) -> nn.Module:
     """Return the model that ``module:factory`` stands for."""
     module_name, colon, path = target.partition(":")
     if not (module_name and colon and path):
         raise ValueError(f"Expected TARGET to be MODULE:FACTORY, like torchvision.models:resnet18, but got {target!r}.")
+    found = _find(module_name, path)
+    if not isinstance(found, nn.Module):
+        found = _called(found, target, "model")
+    if not isinstance(found, nn.Module):
+        raise TypeError(f"Expected {target} to be or give a torch.nn.Module but got {type(found).__name__}.")
+    return found
+
+
+def _find(module_name: str, path: str) -> Any:  # noqa: ANN401 - whatever the user's module holds
+    """Return what a module holds under a dotted path."""
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:
@@ -124,16 +217,19 @@ def _load_model(target: str) -> nn.Module:
                 f"Expected {module_name!r} to have {path!r} but it has not. {closest(part, _public(found))}"
             )
         found = getattr(found, part)
-    if not isinstance(found, nn.Module) and callable(found):
-        try:
-            found = found()
-        except Exception as error:
-            raise ValueError(
-                f"Expected {target} to give a model without arguments but got {type(error).__name__}: {error}."
-            ) from error
-    if not isinstance(found, nn.Module):
-        raise TypeError(f"Expected {target} to be or give a torch.nn.Module but got {type(found).__name__}.")
     return found
+
+
+def _called(found: Any, target: str, kind: str) -> Any:  # noqa: ANN401
+    """Return what a class or function gives without arguments; anything else as it is."""
+    if not callable(found):
+        return found
+    try:
+        return found()
+    except Exception as error:
+        raise ValueError(
+            f"Expected {target} to give a {kind} without arguments but got {type(error).__name__}: {error}."
+        ) from error
 
 
 def _public(found: object) -> list[str]:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_dissect.similarity.compiled import Array, compiled, runs_compiled
+from lightning_dissect.compiled import Array, compiled, runs_compiled
 from lightning_dissect.threads import run_in_threads
 
 TILE = 512

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lightning_dissect.compiled import Array, compiled, runs_compiled
 from lightning_dissect.concept_matrix import ConceptMatrix
 from lightning_dissect.presence import ConceptPresence
 from lightning_dissect.similarity.base import identity, score_all
-from lightning_dissect.similarity.compiled import Array, compiled, runs_compiled
 from lightning_dissect.similarity.concept_blocks import check_activations, score_blocks
 from lightning_dissect.similarity.live import live_neurons
 from lightning_dissect.similarity.top_images import limited_top_k, top_rows

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from lightning_dissect.checks import check_positive
+from lightning_dissect.compiled import runs_compiled
 from lightning_dissect.concept_matrix import ConceptMatrix
 from lightning_dissect.similarity.base import SIMILARITIES, identity, score_all
-from lightning_dissect.similarity.compiled import runs_compiled
 from lightning_dissect.similarity.concept_blocks import check_activations, score_blocks
 from lightning_dissect.similarity.live import live_neurons
 from lightning_dissect.similarity.order_cost import order_cost_by_numba, order_cost_by_torch

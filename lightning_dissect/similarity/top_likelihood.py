@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_dissect.similarity.compiled import Array, compiled
+from lightning_dissect.compiled import Array, compiled
 
 DEEPEST = 650.0
 """A product of factors is kept above exp(-650), well inside float64, before its logarithm is taken."""

@@ -5,9 +5,11 @@ import runpy
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lightning_dissect import cli
+from lightning_dissect.metrics import SanityTable, theoretical_sanity_check
 
 MODELS = """
 import torch
@@ -31,7 +33,16 @@ def fails():
 
 def takes(width):
     return nn.Linear(width, width)
+
+class Share:
+    def score(self, activations, concept_presence):
+        return activations.T @ concept_presence / activations.sum(dim=0)[:, None]
+
+class Mute:
+    pass
 """
+
+SMALL = ["sanity-check", "--n", "1000", "--frequencies", "0.1,0.2", "--draws", "3"]
 
 
 @pytest.fixture(autouse=True)
@@ -88,6 +99,15 @@ def test_options_reach_the_model(capsys: pytest.CaptureFixture[str]) -> None:
         (["layers", "zoo_of_tests:Net", "--channels", "-3"], "`--channels` to be greater than 0"),
         (["layers", "zoo_of_tests:Net", "--image-size", "big"], "Got value: big"),
         (["layers", "zoo_of_tests:Net", "--size", "3"], "unrecognized arguments: --size"),
+        ([*SMALL, "--metrics", "iou,no_such"], "Expected a metric or one of .* but got 'no_such'"),
+        ([*SMALL, "--metric", "Share"], "--metric to be package.Class but got 'Share'"),
+        ([*SMALL, "--metric", "zoo_of_tests.Shares"], "to have 'Shares' but it has not. Did you mean 'Share'"),
+        ([*SMALL, "--metric", "zoo_of_tests.Mute"], "method `score` each but got Mute"),
+        ([*SMALL, "--metric", "zoo_of_tests.takes"], "to give a metric without arguments but got TypeError"),
+        (["sanity-check", "--frequencies", "0.1,often"], "--frequencies to be numbers .* but got 'often'"),
+        ([*SMALL, "--activations", "a.npy"], "--activations and --presence to be given together"),
+        ([*SMALL, "--activations", "a.npy", "--presence", "a.npy"], "No such file or directory: 'a.npy'"),
+        ([*SMALL, "--draws", "0"], "`draws` to be greater than 0"),
     ],
 )
 def test_errors_are_one_line_and_exit_code_2(
@@ -104,8 +124,9 @@ def test_errors_are_one_line_and_exit_code_2(
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ([], ["usage: lightning-dissect", "layers", "List the layers of a model"]),
+        ([], ["usage: lightning-dissect", "layers", "List the layers of a model", "sanity-check"]),
         (["--help"], ["List the layers of a model"]),
+        (["sanity-check", "--help"], ["--metrics", "--metric ", "--frequencies", "package.Class", "default: 500000"]),
         (["layers", "--help"], ["TARGET", "--image-size", "torchvision.models:resnet18", "default: 224"]),
     ],
 )
@@ -115,6 +136,32 @@ def test_help(arguments: list[str], expected: list[str], capsys: pytest.CaptureF
     assert stop.value.code == 0
     out = capsys.readouterr().out
     assert all(text in out for text in expected)
+
+
+def test_sanity_check_prints_and_writes_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [
+        f"--{kind}={tmp_path / name}" for kind, name in (("csv", "t.csv"), ("markdown", "t.md"), ("plot", "t.svg"))
+    ]
+    command = [*SMALL, "--metrics=recall, iou", "--metric=zoo_of_tests.Share", "--seed=1", *files]
+    assert cli.main(command) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    table = theoretical_sanity_check(["recall", "iou"], images=1000, frequencies=[0.1, 0.2], draws=3, seed=1)
+    assert out.startswith(table.to_markdown() + "\n| `Share` | 100.0 | **0.0** | fail |  |")
+    assert (tmp_path / "t.md").read_text() == out
+    assert SanityTable.from_csv((tmp_path / "t.csv").read_text()).results[: len(table.results)] == table.results
+    assert "</svg>" in (tmp_path / "t.svg").read_text()
+
+
+def test_sanity_check_of_recorded_neurons(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = np.random.default_rng(0).random((500, 30)) < 0.2
+    np.save(tmp_path / "a.npy", labels * 2.0)
+    np.save(tmp_path / "c.npy", labels)
+    command = [*SMALL, "--metric", "zoo_of_tests:Share", f"--activations={tmp_path / 'a.npy'}"]
+    assert cli.main([*command, f"--presence={tmp_path / 'c.npy'}", "--metrics=cosine"]) == 0
+    out = capsys.readouterr().out
+    assert "missing labels, experiment | missing labels, theory" in out
+    assert "| `cosine` | 100.0 (99.5) | 100.0 (100.0) | 100.0 (99.3) | 100.0 (100.0) | pass |  |" in out
 
 
 def test_says_what_to_install(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

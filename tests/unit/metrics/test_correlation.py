@@ -7,16 +7,6 @@ from scipy.stats import pearsonr
 from lightning_dissect.metrics import METRICS, NeuronMetric, PearsonCorrelation
 
 
-@pytest.fixture
-def activations():
-    return torch.randn(60, 5, generator=torch.Generator().manual_seed(0))
-
-
-@pytest.fixture
-def presence():
-    return torch.rand(60, 5, generator=torch.Generator().manual_seed(1))
-
-
 def test_registered():
     metric = METRICS.resolve("correlation")
     assert metric == PearsonCorrelation()

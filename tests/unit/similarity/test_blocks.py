@@ -7,9 +7,10 @@ import threading
 import pytest
 import torch
 
+from lightning_dissect import compiled
 from lightning_dissect.concept_matrix import ConceptMatrix
 from lightning_dissect.presence import presence_normaliser
-from lightning_dissect.similarity import SIMILARITIES, WPMI, SoftWPMI, compiled, prepare, score_all
+from lightning_dissect.similarity import SIMILARITIES, WPMI, SoftWPMI, prepare, score_all
 
 FIT = {"rtol": 0, "atol": 1e-9}
 ROUNDED = {"rtol": 0, "atol": 2e-6}
