@@ -22,6 +22,7 @@ from lightning_dissect.checks import check_positive
 from lightning_dissect.dissector import DissectionError, Dissector
 from lightning_dissect.encoders import ImageTextEncoder
 from lightning_dissect.peers import Peers
+from lightning_dissect.presence import SigmoidConstants
 from lightning_dissect.probe import ConceptVocabulary, ProbeSet, flatten_loaders, given_denormalize, probe_loader
 from lightning_dissect.progress_bar import ProgressBar
 from lightning_dissect.recording import Pooling
@@ -62,6 +63,8 @@ class NeuronDissection(_Callback):
             dataset instead; the vocabulary then names its classes or attributes.
         similarity: Function that chooses labels: ``"correlation"``, ``"soft_wpmi"``, ``"wpmi"``, ``"rank_reorder"``,
             ``"cosine"``, ``"cosine_cubed"`` or an object.
+        presence: How an encoder's similarities become the presence that quality is measured with: ``"softmax"`` over
+            the concepts, `SigmoidConstants`, or ``"sigmoid"`` for the published constants of the encoder.
         pooling: How a layer's output becomes one number per image and neuron: ``"auto"``, ``"mean"``, ``"max"``,
             ``"cls"`` or an object.
         probe: Images to probe with, run through the model at the end of the validation; by default the validation's
@@ -103,6 +106,7 @@ class NeuronDissection(_Callback):
         encoder: str | ImageTextEncoder = "open_clip",
         similarity: str | Similarity = "correlation",
         *,
+        presence: str | SigmoidConstants = "softmax",
         pooling: str | Pooling = "auto",
         probe: Dataset[Any] | DataLoader[Any] | LightningDataModule | None = None,
         every_n_validations: int = 1,
@@ -127,6 +131,7 @@ class NeuronDissection(_Callback):
         self.vocabulary = vocabulary
         self.encoder = encoder
         self.similarity = similarity
+        self.presence = presence
         self.pooling = pooling
         self.probe = probe
         self.every_n_validations = every_n_validations
@@ -192,6 +197,7 @@ class NeuronDissection(_Callback):
             self.vocabulary,
             self.encoder,
             self.similarity,
+            presence=self.presence,
             pooling=self.pooling,
             num_candidates=self.num_candidates,
             num_top_images=self.num_top_images,

@@ -13,8 +13,9 @@ from lightning_dissect.budget import ByteBudget
 from lightning_dissect.checks import check_positive
 from lightning_dissect.concept_matrix import ConceptMatrix
 from lightning_dissect.encoders import ImageTextEncoder, Progress, cache_folder, silent
-from lightning_dissect.labelling import CLIPDissect, LabelTable, PreparedLabelling, resolve_concepts, shared_presence
+from lightning_dissect.labelling import CLIPDissect, LabelTable, PreparedLabelling, resolve_concepts
 from lightning_dissect.peers import Peers
+from lightning_dissect.presence import SigmoidConstants
 from lightning_dissect.probe import ConceptVocabulary, Thumbnails, content_ids, resolve_vocabulary
 from lightning_dissect.recording import (
     ActivationRecorder,
@@ -59,6 +60,8 @@ class Dissector:
         encoder: Image-text encoder: ``"open_clip"``, ``"open_clip:MODEL/TAG"``, ``"hf_clip:NAME"``, ``"assembled"`` or
             an object; ``"annotations"`` takes the dataset's own annotations instead.
         similarity: Function that chooses labels, by name or as an object.
+        presence: How an encoder's similarities become the presence that quality is measured with: ``"softmax"`` over
+            the concepts, `SigmoidConstants`, or ``"sigmoid"`` for the published constants of the encoder.
         pooling: How a layer's output becomes one number per image and neuron, unless ``layers`` says otherwise.
         num_candidates: Concepts kept per neuron: the label and its runner-ups.
         num_top_images: Most activating images kept per neuron.
@@ -90,6 +93,7 @@ class Dissector:
         encoder: str | ImageTextEncoder = "open_clip",
         similarity: str | Similarity = "correlation",
         *,
+        presence: str | SigmoidConstants = "softmax",
         pooling: str | Pooling = "auto",
         num_candidates: int = 5,
         num_top_images: int = 5,
@@ -102,10 +106,11 @@ class Dissector:
         self.num_top_images = num_top_images
         self.budget = ByteBudget(max_bytes)
         self.labelling = CLIPDissect(similarity, candidates=num_candidates, max_bytes=max(1, self.budget.work // 4))
-        self.concepts = resolve_concepts(resolve_vocabulary(vocabulary), encoder, cache_folder(cache))
+        self.concepts = resolve_concepts(resolve_vocabulary(vocabulary), encoder, cache_folder(cache), presence)
         self.settings = {
             "similarity": repr(self.labelling.similarity),
             "encoder": encoder if isinstance(encoder, str) else repr(encoder),
+            "presence": presence if isinstance(presence, str) else repr(presence),
             "vocabulary": f"{self.concepts.vocabulary.name} ({len(self.concepts.vocabulary)} concepts)",
             "pooling": pooling if isinstance(pooling, str) else repr(pooling),
         }
@@ -310,7 +315,8 @@ class Dissector:
             share = exchange_neurons(self._attached().activations[name], peers, self.budget.work)
             fitting = prepared
             if not torch.equal(share.sample_ids, row_ids):
-                fitting = self.labelling.prepared(matrix.of_images(torch.searchsorted(row_ids, share.sample_ids)))
+                seen = matrix.of_images(torch.searchsorted(row_ids, share.sample_ids))
+                fitting = self.labelling.prepared(seen, self.concepts.presence(seen, self.labelling.max_bytes))
             tables = peers.gather(self._table(fitting, share, peers))
             if tables is not None:
                 neurons = LabelTable.cat(tables).records(name, self.concepts.vocabulary.concepts)
@@ -323,7 +329,7 @@ class Dissector:
         known = peers.all_gather(self._prepared is not None and self._prepared.concept_matrix is matrix)
         if self._prepared is None or not all(known):
             self._prepared = None
-            presence = shared_presence(matrix, peers, self.labelling.max_bytes)
+            presence = self.concepts.presence(matrix, self.labelling.max_bytes, peers)
             self._prepared = self.labelling.prepared(matrix, presence)
         return self._prepared
 

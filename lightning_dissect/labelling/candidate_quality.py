@@ -3,14 +3,14 @@
 import torch
 from torch import Tensor
 
-from lightning_dissect.presence import ConceptPresence
+from lightning_dissect.presence import PresenceSource
 from lightning_dissect.standardise import standardised_columns
 
 CACHED_BYTES = 2**23
 """Columns of this size stay in a processor's cache from one operation to the next."""
 
 
-def candidate_quality(activations: Tensor, presence: ConceptPresence, chosen: Tensor, max_bytes: int) -> Tensor:
+def candidate_quality(activations: Tensor, presence: PresenceSource, chosen: Tensor, max_bytes: int) -> Tensor:
     """Return how well each neuron follows the presence of each of its candidates.
 
     The presence of a concept is computed once for all neurons of a block that chose it.
@@ -25,6 +25,7 @@ def candidate_quality(activations: Tensor, presence: ConceptPresence, chosen: Te
         Correlations, shape ``(neurons, candidates)``, float64; NaN where undefined or nothing was chosen.
 
     Example:
+        >>> from lightning_dissect.presence import ConceptPresence
         >>> presence = ConceptPresence(torch.tensor([[0.1, 0.9], [0.9, 0.1], [0.9, 0.1]]))
         >>> candidate_quality(torch.tensor([[0.0], [1.0], [1.0]]), presence, torch.tensor([[0, -1]]), 2**20)
         tensor([[1., nan]], dtype=torch.float64)
@@ -39,7 +40,7 @@ def candidate_quality(activations: Tensor, presence: ConceptPresence, chosen: Te
     return quality.clamp_(-1, 1)
 
 
-def _of_block(rows: Tensor, presence: ConceptPresence, chosen: Tensor) -> Tensor:
+def _of_block(rows: Tensor, presence: PresenceSource, chosen: Tensor) -> Tensor:
     """Multiply standardised rows, one per neuron, with the columns of their candidates."""
     quality = torch.full((chosen.numel(),), torch.nan, dtype=torch.float64)
     places = chosen.flatten().argsort(stable=True)

@@ -11,7 +11,7 @@ from lightning_dissect.concept_matrix import ConceptMatrix
 from lightning_dissect.labelling.best_concepts import BestConcepts
 from lightning_dissect.labelling.candidate_quality import candidate_quality
 from lightning_dissect.labelling.label_table import STATUSES, LabelTable
-from lightning_dissect.presence import ConceptPresence
+from lightning_dissect.presence import ConceptPresence, PresenceSource
 from lightning_dissect.similarity import (
     SIMILARITIES,
     Scorer,
@@ -108,7 +108,7 @@ class CLIPDissect:
             )
         return self.prepared(matrix).table(activations, top_values, top_ids).records(layer, concepts)
 
-    def prepared(self, concept_matrix: ConceptMatrix, presence: ConceptPresence | None = None) -> "PreparedLabelling":
+    def prepared(self, concept_matrix: ConceptMatrix, presence: PresenceSource | None = None) -> "PreparedLabelling":
         """Do what depends on the concept matrix alone, for many layers and epochs.
 
         Args:
@@ -147,7 +147,7 @@ class PreparedLabelling:
 
     settings: CLIPDissect
     concept_matrix: ConceptMatrix
-    presence: ConceptPresence
+    presence: PresenceSource
     scorer: Scorer
 
     def table(

@@ -1,4 +1,4 @@
-"""Where the image x concept matrix comes from: an encoder's embeddings or the dataset's own annotations."""
+"""Where concept matrix and presence come from: an encoder's embeddings or the dataset's own annotations."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,16 @@ from torch.nn.functional import normalize
 from lightning_dissect.concept_matrix import ConceptMatrix
 from lightning_dissect.encoders import ENCODERS, EmbeddingCache, ImageTextEncoder
 from lightning_dissect.encoders.progress import Progress, silent
+from lightning_dissect.labelling.shared_presence import shared_presence
 from lightning_dissect.peers import Peers
+from lightning_dissect.presence import (
+    SIGMOID_CONSTANTS,
+    ConceptPresence,
+    GivenPresence,
+    PresenceSource,
+    SigmoidConstants,
+    SigmoidPresence,
+)
 from lightning_dissect.probe.annotations import annotation_matrix
 from lightning_dissect.probe.vocabulary import ConceptVocabulary
 from lightning_dissect.recording import PooledActivations, first_occurrences
@@ -76,13 +85,32 @@ class ConceptSource(Protocol):
         """
         ...
 
+    def presence(self, matrix: ConceptMatrix, max_bytes: int, peers: Peers | None = None) -> PresenceSource:
+        """Return the presence of the concepts in the images of a concept matrix.
+
+        Args:
+            matrix: What `matrix` returned, or some of its images.
+            max_bytes: Most bytes that intermediate results may take.
+            peers: The processes among which the work is shared: every one must then call this. By default this process
+                does it alone.
+
+        Raises:
+            ValueError:
+                If the matrix does not tell concepts apart.
+
+        """
+        ...
+
     def flush(self) -> None:
         """Keep on disk what was expensive to compute."""
         ...
 
 
 def resolve_concepts(
-    vocabulary: ConceptVocabulary, encoder: str | ImageTextEncoder, dirpath: Path | None = None
+    vocabulary: ConceptVocabulary,
+    encoder: str | ImageTextEncoder,
+    dirpath: Path | None = None,
+    presence: str | SigmoidConstants = "softmax",
 ) -> ConceptSource:
     """Return the source that a choice of encoder stands for.
 
@@ -90,10 +118,13 @@ def resolve_concepts(
         vocabulary: The concepts.
         encoder: An encoder, its registered name, or ``"annotations"`` for the dataset's own annotations.
         dirpath: Folder in which embeddings are kept, ``None`` keeps them in memory.
+        presence: How an encoder's similarities become presence: ``"softmax"`` over the concepts, the constants of a
+            sigmoid, or ``"sigmoid"`` for the constants in `SIGMOID_CONSTANTS`. Annotations are presence as they are.
 
     Raises:
         ValueError:
-            If ``encoder`` is a string that is not registered.
+            If ``encoder`` is a string that is not registered, ``presence`` is unknown or the encoder has no published
+            constants.
 
     Example:
         >>> type(resolve_concepts(ConceptVocabulary(("cat", "dog")), "annotations")).__name__
@@ -102,7 +133,38 @@ def resolve_concepts(
     """
     if isinstance(encoder, str) and encoder == "annotations":
         return AnnotatedConcepts(vocabulary)
-    return EncodedConcepts(vocabulary, EmbeddingCache(ENCODERS.resolve(encoder), dirpath))
+    constants = resolve_constants(presence, encoder)
+    return EncodedConcepts(vocabulary, EmbeddingCache(ENCODERS.resolve(encoder), dirpath), constants)
+
+
+def resolve_constants(presence: str | SigmoidConstants, encoder: str | ImageTextEncoder) -> SigmoidConstants | None:
+    """Return the constants of the sigmoid that a choice of presence stands for, ``None`` for a softmax.
+
+    Args:
+        presence: ``"softmax"``, ``"sigmoid"`` or the constants themselves.
+        encoder: The encoder or its registered name.
+
+    Raises:
+        ValueError:
+            If ``presence`` is something else or the encoder has no published constants.
+
+    Example:
+        >>> resolve_constants("sigmoid", "hf_clip:google/siglip-so400m-patch14-384")
+        SigmoidConstants(scale=58.0, bias=-0.13)
+
+    """
+    if isinstance(presence, SigmoidConstants):
+        return presence
+    if presence == "softmax":
+        return None
+    if presence != "sigmoid":
+        raise ValueError(f"Expected `presence` to be 'softmax', 'sigmoid' or SigmoidConstants but got {presence!r}.")
+    if not isinstance(encoder, str) or encoder not in SIGMOID_CONSTANTS:
+        raise ValueError(
+            f"Expected `encoder` to be one whose constants are published, {list(SIGMOID_CONSTANTS)}, but got "
+            f"{encoder!r}. Find its constants with `lightning_dissect.presence.calibrate` and pass them as `presence`."
+        )
+    return SIGMOID_CONSTANTS[encoder]
 
 
 @dataclass(frozen=True)
@@ -129,12 +191,16 @@ class EncodedConcepts:
     Args:
         vocabulary: The concepts and their prompts.
         cache: Embeddings of the encoder, on disk or in memory.
+        constants: Of the sigmoid that turns a cosine into presence, ``None`` for a softmax over the concepts.
 
     """
 
-    def __init__(self, vocabulary: ConceptVocabulary, cache: EmbeddingCache) -> None:
+    def __init__(
+        self, vocabulary: ConceptVocabulary, cache: EmbeddingCache, constants: SigmoidConstants | None = None
+    ) -> None:
         self.vocabulary = vocabulary
         self.cache = cache
+        self.constants = constants
         self._seen: list[Tensor] = []
         self._everywhere: Tensor | None = None
         self._concepts: tuple[ConceptVocabulary, Tensor] | None = None
@@ -187,6 +253,14 @@ class EncodedConcepts:
             concepts = self.cache.encoder.temperature * self.concept_embeddings()
             self._made = _Made(content_ids, self.vocabulary, max_bytes, ConceptMatrix(images, concepts, max_bytes))
         return sample_ids, self._made.matrix
+
+    def presence(self, matrix: ConceptMatrix, max_bytes: int, peers: Peers | None = None) -> PresenceSource:
+        """Return sigmoid or softmax of the similarities; see `ConceptSource.presence`."""
+        if self.constants is not None:
+            return SigmoidPresence(matrix, self.constants, self.cache.encoder.temperature)
+        if peers is None:
+            return ConceptPresence(matrix, max_bytes=max_bytes)
+        return shared_presence(matrix, peers, max_bytes)
 
     def flush(self) -> None:
         """Keep the embeddings on disk."""
@@ -287,6 +361,15 @@ class AnnotatedConcepts:
             presence = annotation_matrix(rows[:, 0].long(), self.vocabulary) if is_index else rows
             self._made = _Made(rows, self.vocabulary, max_bytes, ConceptMatrix.of(presence))
         return sample_ids, self._made.matrix
+
+    def presence(
+        self,
+        matrix: ConceptMatrix,
+        max_bytes: int,  # noqa: ARG002
+        peers: Peers | None = None,  # noqa: ARG002
+    ) -> PresenceSource:
+        """Return the annotations as they are; see `ConceptSource.presence`."""
+        return GivenPresence(matrix.whole)
 
     def flush(self) -> None:
         """Keep nothing: annotations cost nothing."""

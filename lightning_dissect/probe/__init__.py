@@ -1,7 +1,8 @@
 """What the network is probed with: images by sample id, and concepts."""
 
-from lightning_dissect.probe.annotations import annotation_matrix
+from lightning_dissect.probe.annotations import annotation_matrix, annotation_presence
 from lightning_dissect.probe.content_hash import content_ids
+from lightning_dissect.probe.hierarchy import ConceptHierarchy
 from lightning_dissect.probe.images import Denormalize, find_images, find_targets, out_of_range, to_uint8
 from lightning_dissect.probe.normalisation import (
     Normalisation,
@@ -18,6 +19,7 @@ from lightning_dissect.probe.wordnet import read_hypernyms
 
 __all__ = [
     "VOCABULARIES",
+    "ConceptHierarchy",
     "ConceptVocabulary",
     "Denormalize",
     "Normalisation",
@@ -26,6 +28,7 @@ __all__ = [
     "SampleOrder",
     "Thumbnails",
     "annotation_matrix",
+    "annotation_presence",
     "content_ids",
     "find_images",
     "find_normalisation",

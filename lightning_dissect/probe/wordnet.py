@@ -1,11 +1,12 @@
 """Which concept is a kind of which, from the files of a WordNet database."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 _HYPERNYMS = {"@", "@i"}
 
 
-def read_hypernyms(folder: str | Path) -> dict[str, tuple[str, ...]]:
+def read_hypernyms(folder: str | Path, synsets: Mapping[str, str] | None = None) -> dict[str, tuple[str, ...]]:
     """Return the ever more general nouns above each noun of WordNet in its most frequent sense, nearest first.
 
     Nouns are words or phrases in lower case with spaces. Of several nouns directly above one the first is taken. The
@@ -15,14 +16,20 @@ def read_hypernyms(folder: str | Path) -> dict[str, tuple[str, ...]]:
     Args:
         folder: Folder with ``data.noun`` and ``index.noun`` in the format of WordNet 3, such as ``/usr/share/wordnet``
             of the Debian package ``wordnet-base``.
+        synsets: Synsets of names that mean something else than their most frequent sense, or are not in WordNet, as
+            ``n`` and the eight digits of WordNet 3.0: ImageNet names its classes so.
 
     Raises:
         FileNotFoundError:
             If ``folder`` lacks one of the two files.
+        ValueError:
+            If a synset is not in the database.
 
     Example:
         >>> read_hypernyms("/usr/share/wordnet")["tabby"][:3]  # doctest: +SKIP
         ('domestic cat', 'cat', 'feline')
+        >>> read_hypernyms("/usr/share/wordnet", {"crane": "n02012849"})["crane"][:2]  # doctest: +SKIP
+        ('wading bird', 'aquatic bird')
 
     References:
         The format is described in WordNet's manual pages wndb(5WN) and wninput(5WN).
@@ -43,14 +50,23 @@ def read_hypernyms(folder: str | Path) -> dict[str, tuple[str, ...]]:
         first_pointer = 5 + 2 * int(entry[3], 16)
         pointers = zip(entry[first_pointer::4], entry[first_pointer + 1 :: 4], strict=False)
         hypernyms.update((entry[0], target) for symbol, target in reversed(list(pointers)) if symbol in _HYPERNYMS)
-    ancestors: dict[str, tuple[str, ...]] = {}
+    senses: dict[str, str] = {}
     for line in _records(index):
         entry = line.split()
-        chain = [entry[6 + int(entry[3])]]
-        while (above := hypernyms.get(chain[-1])) and above not in chain:
-            chain.append(above)
-        ancestors[_word(entry[0])] = tuple(words[synset] for synset in chain[1:])
-    return ancestors
+        senses[_word(entry[0])] = entry[6 + int(entry[3])]
+    for name, synset in (synsets or {}).items():
+        if not synset.startswith("n") or synset[1:] not in words:
+            raise ValueError(f"Expected `synsets` to hold nouns such as 'n02084071' but got {synset!r} for {name!r}.")
+        senses[name] = synset[1:]
+    return {name: tuple(words[above] for above in _way_up(synset, hypernyms)) for name, synset in senses.items()}
+
+
+def _way_up(synset: str, hypernyms: Mapping[str, str]) -> list[str]:
+    """Return the synsets above one, nearest first."""
+    chain = [synset]
+    while (above := hypernyms.get(chain[-1])) and above not in chain:
+        chain.append(above)
+    return chain[1:]
 
 
 def _records(file: Path) -> list[str]:

@@ -7,6 +7,7 @@ from lightning.pytorch.callbacks import EMAWeightAveraging
 from lightning.pytorch.utilities import CombinedLoader
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
+from lightning_dissect.presence import SigmoidConstants
 from tests.helpers.colours import COLOURS, ColourDataset, ColourModule
 
 EXPECTED = ["red", "green", "blue", ""]
@@ -208,6 +209,13 @@ def test_annotations_can_stand_in_for_an_encoder(trainer_options, make_dissectio
     validate(trainer_options, make_dissection(encoder="annotations"), ColourModule())
     assert [neuron.label for neuron in writer.reports[0].neurons] == EXPECTED
     assert writer.reports[0].settings["encoder"] == "annotations"
+
+
+def test_presence_can_be_that_of_a_sigmoid(trainer_options, make_dissection, writer):
+    constants = SigmoidConstants(scale=20.0, bias=-0.8)
+    validate(trainer_options, make_dissection(presence=constants), ColourModule())
+    assert [neuron.label for neuron in writer.reports[0].neurons] == EXPECTED
+    assert writer.reports[0].settings["presence"] == repr(constants)
 
 
 def test_annotations_can_be_picked_out_of_a_batch(trainer_options, make_dissection, writer):

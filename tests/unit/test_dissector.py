@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from lightning_dissect import DissectionError, Dissector
+from lightning_dissect.metrics import PearsonCorrelation
+from lightning_dissect.presence import SIGMOID_CONSTANTS, ConceptPresence, SigmoidConstants, SigmoidPresence
 from tests.helpers.colours import COLOURS, ColourDataset, ColourEncoder, colour_network, num_hooks
 
 IMAGES = (torch.stack(list(ColourDataset().images)) * 255).round().to(torch.uint8)
@@ -30,6 +32,50 @@ def test_a_report_without_a_trainer():
     assert (report.epoch, report.step, report.name, report.num_images) == (3, 7, "mine", 24)
     assert report.settings["vocabulary"] == "list (4 concepts)"
     assert num_hooks(network) == 0
+
+
+@pytest.mark.parametrize("presence", [SigmoidConstants(20.0, -0.8), "softmax"])
+def test_quality_is_measured_with_the_presence_chosen(presence):
+    dissector, network = make(presence=presence), colour_network()
+    report = run(dissector, network)
+    assert report.settings["presence"] == (presence if isinstance(presence, str) else repr(presence))
+    encoder = ColourEncoder()
+    cosines = encoder.encode_images(IMAGES) @ encoder.encode_texts(list(COLOURS)).T
+    columns = (ConceptPresence(cosines) if presence == "softmax" else SigmoidPresence(cosines, presence)).columns(
+        slice(None)
+    )
+    with torch.no_grad():
+        activations = network.paint(IMAGES / 255).mean(dim=(2, 3))
+    expected = PearsonCorrelation().score(activations, columns)
+    for neuron in report.neurons[:3]:
+        for candidate in neuron.candidates:
+            wanted = expected[neuron.unit, list(COLOURS).index(candidate.concept)].item()
+            assert candidate.quality == pytest.approx(wanted, abs=1e-5)
+
+
+def test_annotations_are_the_presence():
+    memberships = torch.rand(24, 4, generator=torch.Generator().manual_seed(0))
+    dissector, network = make(encoder="annotations", presence="softmax"), colour_network()
+    with torch.no_grad(), dissector.record(network), dissector.batch(IMAGES, torch.arange(24), memberships):
+        activations = network.paint(IMAGES / 255).mean(dim=(2, 3))
+    expected = PearsonCorrelation().score(activations, memberships)
+    for neuron in dissector.report().neurons[:3]:
+        wanted = [expected[neuron.unit, list(COLOURS).index(found.concept)].item() for found in neuron.candidates]
+        assert [found.quality for found in neuron.candidates] == pytest.approx(wanted, abs=1e-5)
+
+
+def test_an_unknown_presence_is_refused():
+    with pytest.raises(
+        ValueError, match=r"`presence` to be 'softmax', 'sigmoid' or SigmoidConstants but got 'sotfmax'"
+    ):
+        make(presence="sotfmax")
+    with pytest.raises(ValueError, match=r"`encoder` to be one whose constants are published.*calibrate"):
+        make(presence="sigmoid")
+
+
+def test_published_constants_are_found_by_the_encoders_name():
+    name = "hf_clip:google/siglip-so400m-patch14-384"
+    assert make(encoder=name, presence="sigmoid").concepts.constants == SIGMOID_CONSTANTS[name]
 
 
 def test_a_second_recording_forgets_the_first():

@@ -39,6 +39,22 @@ def test_the_way_up_of_the_first_sense(tmp_path):
     }
 
 
+def test_the_way_up_of_a_synset(tmp_path):
+    (tmp_path / "data.noun").write_text(DATA)
+    (tmp_path / "index.noun").write_text(INDEX)
+    ways = read_hypernyms(tmp_path, {"bat": "n00000005", "tom": "n00000004"})
+    assert ways["bat"] == ("animal", "entity")
+    assert ways["tom"] == ("big cat", "animal", "entity")
+
+
+@pytest.mark.parametrize("synset", ["n99999999", "v00000005", "00000005", "n"])
+def test_unknown_synsets_are_named(tmp_path, synset):
+    (tmp_path / "data.noun").write_text(DATA)
+    (tmp_path / "index.noun").write_text(INDEX)
+    with pytest.raises(ValueError, match=f"nouns such as 'n02084071' but got '{synset}' for 'bat'"):
+        read_hypernyms(tmp_path, {"bat": synset})
+
+
 def test_missing_files_are_named(tmp_path):
     (tmp_path / "data.noun").write_text(DATA)
     with pytest.raises(FileNotFoundError, match=r"no .*index\.noun"):

@@ -1,4 +1,4 @@
-"""Concept presence: from image-text similarities to the probability that a concept is in an image."""
+"""Presence as a share: one concept against all others, by a softmax over the concepts of an image."""
 
 from collections.abc import Iterator
 
@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lightning_dissect.concept_matrix import ConceptMatrix
+from lightning_dissect.presence.base import ALL_IMAGES
 from lightning_dissect.threads import numpy_reads, run_in_threads
 
 SHARPNESS = 2.0
@@ -18,7 +19,6 @@ Output units of known meaning, dense and sparse, correlate best with their own c
 FEW_IMAGES = 4
 """Images whose logits stay in a processor's cache between one operation and the next."""
 
-ALL_IMAGES = slice(None)
 MAX_BYTES = 2**26
 
 
@@ -156,17 +156,13 @@ class ConceptPresence:
         self.temperature = temperature
         self.normaliser = normaliser
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of images and of concepts."""
+        return self.concept_matrix.shape
+
     def columns(self, concepts: slice | Tensor, images: slice | Tensor = ALL_IMAGES) -> Tensor:
-        """Return the presence of some concepts.
-
-        Args:
-            concepts: Which concepts, as a slice or as indices of shape ``(chosen,)``.
-            images: Which images, in the same way; all of them by default.
-
-        Returns:
-            Probabilities in float64, shape ``(images, chosen)``.
-
-        """
+        """Return the presence of some concepts; see `PresenceSource.columns`."""
         logits = self.concept_matrix.columns(concepts, images).to(torch.float64, copy=True).mul_(self.temperature)
         return logits.sub_(self.normaliser[images]).exp_()
 
