@@ -8,7 +8,11 @@ from typing import Any, Literal
 import numpy as np
 
 Picture = np.ndarray[Any, np.dtype[np.uint8]]
-NeuronStatus = Literal["labelled", "dead", "non_finite"]
+NeuronStatus = Literal["labelled", "ambiguous", "no_clear_function", "dead", "non_finite"]
+Specificity = Literal["fits", "too specific", "too generic", "beside", "undecided"]
+Relation = Literal["parent", "child", "sibling"]
+
+NAN = float("nan")
 
 
 @dataclass(frozen=True)
@@ -42,16 +46,91 @@ class TopImage:
 
 
 @dataclass(frozen=True)
+class LabelTrust:
+    """How far the label of a neuron can be trusted.
+
+    Args:
+        interval: Where the quality of the label lies, with the confidence that was asked for.
+        contenders: Candidates that may be the best, in the order of the candidates.
+        p_chance: Probability of so good a best score if the images were shuffled.
+        q_chance: Lowest false-discovery rate in the layer at which chance is ruled out.
+        explained: Share of the neuron that concepts explain beyond what untrained networks see, at most 1; NaN where
+            there are no untrained networks to compare with, here and below.
+        p_untrained: Probability that concepts explain so much of a unit of an untrained network.
+        q_untrained: Lowest false-discovery rate in the layer at which an untrained network is ruled out.
+
+    """
+
+    interval: tuple[float, float]
+    contenders: tuple[str, ...]
+    p_chance: float
+    q_chance: float
+    explained: float = NAN
+    p_untrained: float = NAN
+    q_untrained: float = NAN
+
+
+@dataclass(frozen=True)
+class Relative:
+    """What stands next to a label in the hierarchy, and how much better it describes the neuron.
+
+    Args:
+        name: Its name.
+        relation: Whether it is above, below or beside the label.
+        correlation: Correlation of the neuron with its presence; NaN where undefined, here and below.
+        difference: How much higher that is than the correlation with the label's presence.
+        low: Lower end of the interval of the difference.
+        high: Upper end.
+
+    """
+
+    name: str
+    relation: Relation
+    correlation: float
+    difference: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class LabelSpecificity:
+    """Whether a label says neither too much nor too little of its neuron.
+
+    Args:
+        label: The label.
+        verdict: ``"too specific"`` if the parent describes the neuron significantly better, ``"too generic"`` if a
+            child does, ``"beside"`` if a sibling does; of several that do, the one that describes it best decides.
+            ``"fits"`` if the parent and all children describe it significantly worse. Else ``"undecided"``.
+        correlation: Correlation of the neuron with the label's presence.
+        parent: What is above the label, ``None`` if nothing is.
+        child: What is below the label and describes the neuron best, ``None`` if nothing is.
+        sibling: What has the same parent and describes the neuron best, ``None`` if nothing has.
+
+    """
+
+    label: str
+    verdict: Specificity
+    correlation: float
+    parent: Relative | None
+    child: Relative | None
+    sibling: Relative | None
+
+
+@dataclass(frozen=True)
 class NeuronLabel:
     """What one dissection says of one neuron.
 
     Args:
         layer: Full module name of the layer.
         unit: Channel or feature index within the layer, from 0.
-        status: ``"labelled"``; ``"dead"`` if the activation is the same on every image; ``"non_finite"`` if an
-            activation is NaN or infinite. Only a labelled neuron has candidates.
+        status: ``"labelled"``; ``"ambiguous"`` if several candidates may be the best; ``"no_clear_function"`` if chance
+            or an untrained network would do as well, so that the label is withheld; ``"dead"`` if the activation is the
+            same on every image; ``"non_finite"`` if an activation is NaN or infinite. The last two have no candidates.
         candidates: The best concepts, best first: the label, then the runner-ups.
         top_images: The most activating images, most activating first; ties in the order of the sample ids.
+        trust: How far the label can be trusted, ``None`` where nobody asked.
+        metrics: What other metrics say of the label, by the name of the metric; NaN where undefined.
+        specificity: On which side the label errs, ``None`` where the vocabulary has no hierarchy.
 
     Example:
         >>> neuron = NeuronLabel("fc", 7, "labelled", (ScoredConcept("cat", 0.5, 0.4), ScoredConcept("dog", 0.2, 0.1)))
@@ -67,11 +146,15 @@ class NeuronLabel:
     status: NeuronStatus
     candidates: tuple[ScoredConcept, ...] = ()
     top_images: tuple[TopImage, ...] = ()
+    trust: LabelTrust | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    specificity: LabelSpecificity | None = None
 
     @property
     def label(self) -> str:
-        """The concept given to the neuron, empty if there is none."""
-        return self.candidates[0].concept if self.candidates else ""
+        """The concept given to the neuron, empty if there is none or it is withheld."""
+        withheld = not self.candidates or self.status == "no_clear_function"
+        return "" if withheld else self.candidates[0].concept
 
     @property
     def score(self) -> float:

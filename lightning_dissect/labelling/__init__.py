@@ -9,17 +9,15 @@ from lightning_dissect.labelling.concept_source import (
 )
 from lightning_dissect.labelling.label_table import LabelTable
 from lightning_dissect.labelling.shared_presence import shared_presence
-from lightning_dissect.labelling.specificity import LabelSpecificity, Relative, label_specificity
+from lightning_dissect.labelling.specificity import label_specificity
 
 __all__ = [
     "AnnotatedConcepts",
     "CLIPDissect",
     "ConceptSource",
     "EncodedConcepts",
-    "LabelSpecificity",
     "LabelTable",
     "PreparedLabelling",
-    "Relative",
     "label_specificity",
     "resolve_concepts",
     "shared_presence",

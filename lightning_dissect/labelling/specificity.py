@@ -1,10 +1,8 @@
 """On which side a label errs: too specific, too generic, or another of its kind."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import isnan
 from statistics import NormalDist
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,9 +11,7 @@ from lightning_dissect.checks import check_positive
 from lightning_dissect.presence import PresenceSource
 from lightning_dissect.probe import ConceptHierarchy
 from lightning_dissect.standardise import standardised_columns
-
-Specificity = Literal["fits", "too specific", "too generic", "beside", "undecided"]
-Relation = Literal["parent", "child", "sibling"]
+from lightning_dissect.types import LabelSpecificity, Relation, Relative, Specificity
 
 _VERDICTS: dict[Relation, Specificity] = {"parent": "too specific", "child": "too generic", "sibling": "beside"}
 _ROUNDING = 1e-9
@@ -26,52 +22,6 @@ _FEWEST_IMAGES = 5
 
 _COPIES = 4
 """Tensors of the size of a block that are alive at once."""
-
-
-@dataclass(frozen=True)
-class Relative:
-    """What stands next to a label in the hierarchy, and how much better it describes the neuron.
-
-    Args:
-        name: Its name.
-        relation: Whether it is above, below or beside the label.
-        correlation: Correlation of the neuron with its presence; NaN where undefined, here and below.
-        difference: How much higher that is than the correlation with the label's presence.
-        low: Lower end of the interval of the difference.
-        high: Upper end.
-
-    """
-
-    name: str
-    relation: Relation
-    correlation: float
-    difference: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class LabelSpecificity:
-    """Whether a label says neither too much nor too little of its neuron.
-
-    Args:
-        label: The label.
-        verdict: ``"too specific"`` if the parent describes the neuron significantly better, ``"too generic"`` if a
-            child does, ``"beside"`` if a sibling does; of several that do, the one that describes it best decides.
-            ``"fits"`` if the parent and all children describe it significantly worse. Else ``"undecided"``.
-        correlation: Correlation of the neuron with the label's presence.
-        parent: What is above the label, ``None`` if nothing is.
-        child: What is below the label and describes the neuron best, ``None`` if nothing is.
-        sibling: What has the same parent and describes the neuron best, ``None`` if nothing has.
-
-    """
-
-    label: str
-    verdict: Specificity
-    correlation: float
-    parent: Relative | None
-    child: Relative | None
-    sibling: Relative | None
 
 
 def label_specificity(
