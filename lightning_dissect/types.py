@@ -1,14 +1,16 @@
 """The frozen records that travel between stages."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 Picture = np.ndarray[Any, np.dtype[np.uint8]]
 NeuronStatus = Literal["labelled", "ambiguous", "no_clear_function", "dead", "non_finite"]
+STATUSES: tuple[NeuronStatus, ...] = get_args(NeuronStatus)
 Specificity = Literal["fits", "too specific", "too generic", "beside", "undecided"]
 Relation = Literal["parent", "child", "sibling"]
 
@@ -157,18 +159,23 @@ class NeuronLabel:
         return "" if withheld else self.candidates[0].concept
 
     @property
+    def title(self) -> str:
+        """The label, or in brackets why there is none."""
+        return self.label or f"({self.status.replace('_', ' ')})"
+
+    @property
     def score(self) -> float:
-        """Value of the similarity for the label, NaN if there is none."""
+        """Value of the similarity for the best candidate, NaN if there is none."""
         return self.candidates[0].score if self.candidates else float("nan")
 
     @property
     def quality(self) -> float:
-        """Correlation of the neuron with its label's presence, NaN if there is no label."""
+        """Correlation of the neuron with the presence of its best candidate, NaN if there is none."""
         return self.candidates[0].quality if self.candidates else float("nan")
 
     @property
     def runner_ups(self) -> tuple[ScoredConcept, ...]:
-        """The candidates after the label."""
+        """The candidates after the best one."""
         return self.candidates[1:]
 
 
@@ -187,10 +194,7 @@ class LayerDissection:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The layer in numbers: ``neurons``, ``labelled``, ``dead``, ``non_finite``, ``distinct_labels``, ``quality``.
-
-        ``quality`` is the mean over labelled neurons, NaN if there is none; the others are counts.
-        """
+        """The layer in numbers, see `summarise`."""
         return summarise(self.neurons)
 
 
@@ -241,22 +245,22 @@ class DissectionReport:
 
 
 def summarise(neurons: tuple[NeuronLabel, ...]) -> dict[str, float]:
-    """Count neurons by status and average the quality of the labelled ones.
+    """Count neurons by status and average the quality of their best candidates.
 
     Args:
         neurons: Any neurons.
 
     Returns:
-        ``neurons``, ``labelled``, ``dead``, ``non_finite``, ``distinct_labels`` and ``quality``.
+        ``neurons``; one count for each of `STATUSES`; ``distinct_labels``, which withheld labels do not count for; and
+        ``quality``, the mean over all neurons that have candidates, whether their label is withheld or not, so that it
+        does not rise because weak labels were withheld. It is NaN if there is none.
 
     """
-    labelled = [neuron for neuron in neurons if neuron.candidates]
-    qualities = [neuron.quality for neuron in labelled if np.isfinite(neuron.quality)]
+    statuses = Counter(neuron.status for neuron in neurons)
+    qualities = [neuron.quality for neuron in neurons if np.isfinite(neuron.quality)]
     return {
         "neurons": float(len(neurons)),
-        "labelled": float(len(labelled)),
-        "dead": float(sum(neuron.status == "dead" for neuron in neurons)),
-        "non_finite": float(sum(neuron.status == "non_finite" for neuron in neurons)),
-        "distinct_labels": float(len({neuron.label for neuron in labelled})),
-        "quality": float(np.mean(qualities)) if qualities else float("nan"),
+        **{status: float(statuses[status]) for status in STATUSES},
+        "distinct_labels": float(len({neuron.label for neuron in neurons if neuron.label})),
+        "quality": float(np.mean(qualities)) if qualities else NAN,
     }

@@ -10,7 +10,7 @@ from lightning_dissect.checks import check_positive
 from lightning_dissect.concept_matrix import ConceptMatrix
 from lightning_dissect.labelling.best_concepts import BestConcepts
 from lightning_dissect.labelling.candidate_quality import candidate_quality
-from lightning_dissect.labelling.label_table import STATUSES, LabelTable
+from lightning_dissect.labelling.label_table import LabelTable
 from lightning_dissect.presence import ConceptPresence, PresenceSource
 from lightning_dissect.similarity import (
     SIMILARITIES,
@@ -22,7 +22,7 @@ from lightning_dissect.similarity import (
     live_neurons,
     prepare,
 )
-from lightning_dissect.types import NeuronLabel
+from lightning_dissect.types import STATUSES, NeuronLabel
 
 FEWEST_CONCEPTS_AT_ONCE = 64
 

@@ -6,9 +6,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from lightning_dissect.types import NeuronLabel, NeuronStatus, ScoredConcept, TopImage
-
-STATUSES: tuple[NeuronStatus, ...] = ("labelled", "dead", "non_finite")
+from lightning_dissect.types import STATUSES, NeuronLabel, ScoredConcept, TopImage
 
 
 @dataclass(frozen=True)
@@ -16,7 +14,7 @@ class LabelTable:
     """One row per neuron, a few dozen bytes each.
 
     Args:
-        status: Index into `STATUSES`, shape ``(neurons,)``, uint8.
+        status: Index into `types.STATUSES`, shape ``(neurons,)``, uint8.
         concepts: Candidates, best first, shape ``(neurons, candidates)``, int64; -1 where there is none.
         scores: Similarity of the candidates, same shape, float64.
         qualities: Quality of the candidates, same shape, float64.

@@ -192,7 +192,7 @@ def _captioned(neuron: NeuronLabel, images: Mapping[int, Picture], size: int) ->
     width = max(strip.width, int(font.getlength(numbers)))
     canvas = Image.new("RGB", (width, 2 * line + strip.height), BACKGROUND)
     draw = ImageDraw.Draw(canvas)
-    draw.text((0, 0), _fitted(neuron.label, font, width), fill=INK, font=font)
+    draw.text((0, 0), _fitted(neuron.title, font, width), fill=INK, font=font)
     draw.text((0, line), numbers, fill=MUTED_INK, font=font)
     canvas.paste(strip, (0, 2 * line))
     return canvas

@@ -8,19 +8,26 @@
   const body = byId("neurons").tBodies[0];
   const headers = [...document.querySelectorAll("#neurons th[data-key]")];
 
-  const neurons = data.neurons.map(([layer, unit, status, candidates, images], order) => {
-    const concepts = candidates.map(([concept, score, quality]) => ({ concept: data.concepts[concept], score, quality }));
+  const neurons = data.neurons.map(([layer, unit, status, candidates, images, trust], order) => {
+    const [low, high, chance, untrained, explained, contenders = []] = trust;
+    const concepts = candidates.map(([concept, score, quality], place) =>
+      ({ concept: data.concepts[concept], score, quality, contends: contenders.includes(place) }));
     const [first = { concept: "", score: null, quality: null }, ...others] = concepts;
+    const withheld = data.statuses[status] === "no clear function";
+    const doubt = trust.length ? Math.max(chance ?? 1, untrained ?? 0) : null;
     const runnerUps = others.map((other) => other.concept).join(" · ");
     const name = data.layers[layer] || "(model)";
     return {
       order, layer, name, unit, concepts, images, runnerUps,
       status: data.statuses[status],
-      label: first.concept, score: first.score, quality: first.quality,
-      text: `${first.concept} ${runnerUps} ${name} #${unit} ${data.statuses[status]}`.toLowerCase(),
+      judged: trust.length > 0, low, high, chance, untrained, explained, doubt,
+      rivals: concepts.filter((concept) => concept.contends && concept !== first).map(({ concept }) => concept),
+      label: withheld ? "" : first.concept, score: first.score, quality: first.quality,
+      text: `${withheld ? "" : first.concept} ${runnerUps} ${name} #${unit} ${data.statuses[status]}`.toLowerCase(),
     };
   });
 
+  const JUDGED = neurons.some((neuron) => neuron.judged);
   const sort = { key: "quality", descending: true };
   let shown = [];
   let built = 0;
@@ -32,6 +39,10 @@
     if (className) node.className = className;
     if (text !== undefined) node.textContent = text;
     return node;
+  }
+
+  function small(value) {
+    return value !== null && value < 1e-3 ? "<0.001" : number(value);
   }
 
   function number(value) {
@@ -75,16 +86,35 @@
     return node;
   }
 
+  function className(status) {
+    return status.replaceAll(" ", "-");
+  }
+
+  function labelCell(neuron) {
+    const node = cell("label", neuron.label);
+    if (neuron.label && neuron.rivals.length) node.append(element("small", "", `or ${neuron.rivals.join(" · ")}`));
+    return node;
+  }
+
+  function qualityCell(neuron) {
+    const node = cell("num quality", number(neuron.quality));
+    node.dataset.name = "quality";
+    if (neuron.quality !== null) node.append(bar(neuron.quality));
+    if (neuron.judged) node.append(element("small", "", interval(neuron)));
+    return node;
+  }
+
+  function interval({ low, high }) {
+    return low === null ? "–" : `${low.toFixed(2)} to ${high.toFixed(2)}`;
+  }
+
   function row(neuron, position) {
     const line = element("tr");
     const score = cell("num score", number(neuron.score));
-    const quality = cell("num quality", number(neuron.quality));
     const state = element("td", "state");
     const pictures = element("td", "pictures");
     score.dataset.name = "score";
-    quality.dataset.name = "quality";
-    if (neuron.quality !== null) quality.append(bar(neuron.quality));
-    state.append(element("span", `dot ${neuron.status}`, neuron.status));
+    state.append(element("span", `dot ${className(neuron.status)}`, neuron.status));
     const strip = element("button", "strip");
     strip.type = "button";
     strip.setAttribute("aria-label", `Details of ${neuron.name}, unit ${neuron.unit}`);
@@ -93,8 +123,8 @@
     strip.addEventListener("click", () => open(position));
     pictures.append(strip);
     line.append(
-      place(neuron.name), cell("num unit", `#${neuron.unit}`), cell("label", neuron.label), score, quality,
-      cell("runners", neuron.runnerUps), state, pictures,
+      place(neuron.name), cell("num unit", `#${neuron.unit}`), labelCell(neuron), score, qualityCell(neuron),
+      ...(JUDGED ? [cell("num doubt", small(neuron.doubt))] : []), cell("runners", neuron.runnerUps), state, pictures,
     );
     return line;
   }
@@ -137,11 +167,19 @@
     byId("sort").value = `${sort.key} ${sort.descending}`;
   }
 
+  function trustText(neuron) {
+    if (!neuron.judged) return "";
+    const against = neuron.untrained === null ? "" :
+      `, against untrained networks ${small(neuron.untrained)} (concepts explain ${number(neuron.explained)} of it beyond them)`;
+    return `${neuron.status}: quality ${interval(neuron)}; q against chance ${small(neuron.chance)}${against}`;
+  }
+
   function open(position) {
     const neuron = shown[position];
     opened = position;
     byId("detail-place").textContent = `${neuron.name} · unit ${neuron.unit}`;
     byId("detail-title").textContent = neuron.label || `No label: ${neuron.status}`;
+    byId("detail-trust").textContent = trustText(neuron);
     byId("detail-images").replaceChildren(...neuron.images.map(([id, activation]) => {
       const figure = element("figure");
       const caption = element("figcaption");
@@ -154,7 +192,9 @@
       const line = element("tr");
       const quality = element("td", "num", number(candidate.quality));
       quality.append(bar(candidate.quality));
-      line.append(element("td", "", candidate.concept), element("td", "num", number(candidate.score)), quality);
+      const name = element("td", "", candidate.concept);
+      if (neuron.rivals.length && candidate.contends) name.append(element("small", "", "may be the best"));
+      line.append(name, element("td", "num", number(candidate.score)), quality);
       return line;
     }));
     byId("previous").disabled = position === 0;

@@ -13,9 +13,8 @@ import numpy as np
 from markupsafe import Markup
 
 from lightning_dissect.report.thumbnails import thumbnails
-from lightning_dissect.types import DissectionReport, LayerDissection, NeuronLabel, NeuronStatus
+from lightning_dissect.types import STATUSES, DissectionReport, LayerDissection, NeuronLabel
 
-STATUSES: tuple[NeuronStatus, ...] = ("labelled", "dead", "non_finite")
 BINS = 28
 FREQUENT_LABELS = 8
 
@@ -67,6 +66,7 @@ def render_page(report: DissectionReport, image_budget: int = 8_000_000) -> str:
             report=report,
             totals=report.metrics,
             overviews=[layer_overview(layer, low, high) for layer in report.layers],
+            judged=any(neuron.trust for neuron in report.neurons),
             low=low,
             high=high,
             data=page_data(report, images),
@@ -87,8 +87,10 @@ def page_data(report: DissectionReport, images: dict[int, str]) -> dict[str, Any
 
     Returns:
         ``layers``, ``statuses`` and ``concepts`` as lists of texts, ``images``, and one list per neuron: index of the
-        layer, unit, index of the status, ``[index of the concept, score, quality]`` per candidate and ``[sample id,
-        activation]`` per top image. A number that is not finite is ``None``.
+        layer, unit, index of the status, ``[index of the concept, score, quality]`` per candidate, ``[sample id,
+        activation]`` per top image, and how far to trust the label: ``[low, high, q_chance, q_untrained, explained,
+        places of the contenders among the candidates]``, empty where it was not judged. A number that is not finite is
+        ``None``.
 
     """
     concepts: dict[str, int] = {}
@@ -102,17 +104,37 @@ def page_data(report: DissectionReport, images: dict[int, str]) -> dict[str, Any
                 for item in neuron.candidates
             ],
             [[top.sample_id, _number(top.activation)] for top in neuron.top_images],
+            _trust_data(neuron),
         ]
         for index, layer in enumerate(report.layers)
         for neuron in layer.neurons
     ]
     return {
         "layers": [layer.layer for layer in report.layers],
-        "statuses": [status.replace("_", "-") for status in STATUSES],
+        "statuses": [status_name(status) for status in STATUSES],
         "concepts": list(concepts),
         "images": {str(sample_id): text for sample_id, text in images.items()},
         "neurons": neurons,
     }
+
+
+def _trust_data(neuron: NeuronLabel) -> list[Any]:
+    if neuron.trust is None:
+        return []
+    numbers = (*neuron.trust.interval, neuron.trust.q_chance, neuron.trust.q_untrained, neuron.trust.explained)
+    places = [place for place, item in enumerate(neuron.candidates) if item.concept in neuron.trust.contenders]
+    return [*map(_number, numbers), places]
+
+
+def status_name(status: str) -> str:
+    """Return a status as people read it.
+
+    Example:
+        >>> status_name("no_clear_function"), status_name("non_finite")
+        ('no clear function', 'non-finite')
+
+    """
+    return status.replace("non_", "non-").replace("_", " ")
 
 
 def layer_overview(layer: LayerDissection, low: float, high: float) -> LayerOverview:
@@ -127,7 +149,7 @@ def layer_overview(layer: LayerDissection, low: float, high: float) -> LayerOver
     qualities = _qualities(layer.neurons)
     counts = np.histogram(qualities, bins=BINS, range=(low, high))[0]
     metrics = layer.metrics
-    labels = Counter(neuron.label for neuron in layer.neurons if neuron.status == "labelled")
+    labels = Counter(neuron.label for neuron in layer.neurons if neuron.label)
     return LayerOverview(
         layer=layer.layer,
         metrics=metrics,

@@ -6,9 +6,24 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lightning_dissect.fingerprint import fingerprint
-from lightning_dissect.types import DissectionReport, NeuronLabel, ScoredConcept, summarise
+from lightning_dissect.types import NAN, STATUSES, DissectionReport, LabelTrust, NeuronLabel, ScoredConcept, summarise
 
-NEURON_COLUMNS = ("layer", "unit", "label", "score", "quality", "runner_ups", "status", "epoch", "step")
+NEURON_COLUMNS = (
+    "layer",
+    "unit",
+    "label",
+    "score",
+    "quality",
+    "quality_low",
+    "quality_high",
+    "q_chance",
+    "q_untrained",
+    "contenders",
+    "runner_ups",
+    "status",
+    "epoch",
+    "step",
+)
 """The columns of `neuron_rows`, in order."""
 
 LAYER_COLUMNS = (
@@ -17,9 +32,7 @@ LAYER_COLUMNS = (
     "cycle",
     "layer",
     "neurons",
-    "labelled",
-    "dead",
-    "non_finite",
+    *STATUSES,
     "distinct_labels",
     "quality",
 )
@@ -29,7 +42,10 @@ LAYER_COLUMNS = (
 def neuron_rows(report: DissectionReport, neurons: Iterable[NeuronLabel] | None = None) -> list[dict[str, Any]]:
     """Return one row per neuron, with the keys of `NEURON_COLUMNS` in their order.
 
-    ``score`` and ``quality`` are NaN for a neuron without a label; ``runner_ups`` is a text for people.
+    The label is empty where it is withheld; ``score``, ``quality`` and all that says how far to trust it are then those
+    of the best candidate. They are NaN for a neuron without candidates, and where trust was not judged.
+    ``contenders`` names the candidates that may be the best, ``runner_ups`` those after the best, with their scores;
+    both are texts for people.
 
     Args:
         report: The dissection.
@@ -51,6 +67,7 @@ def neuron_rows(report: DissectionReport, neurons: Iterable[NeuronLabel] | None 
             "label": neuron.label,
             "score": float(neuron.score),
             "quality": float(neuron.quality),
+            **_trust_cells(neuron.trust),
             "runner_ups": runner_ups_text(neuron.runner_ups),
             "status": neuron.status,
             "epoch": report.epoch,
@@ -58,6 +75,19 @@ def neuron_rows(report: DissectionReport, neurons: Iterable[NeuronLabel] | None 
         }
         for neuron in (report.neurons if neurons is None else neurons)
     ]
+
+
+def _trust_cells(trust: LabelTrust | None) -> dict[str, float | str]:
+    if trust is None:
+        return {"quality_low": NAN, "quality_high": NAN, "q_chance": NAN, "q_untrained": NAN, "contenders": ""}
+    low, high = trust.interval
+    return {
+        "quality_low": low,
+        "quality_high": high,
+        "q_chance": trust.q_chance,
+        "q_untrained": trust.q_untrained,
+        "contenders": "; ".join(trust.contenders),
+    }
 
 
 def runner_ups_text(runner_ups: Sequence[ScoredConcept]) -> str:
@@ -145,17 +175,17 @@ def metric_values(report: DissectionReport) -> dict[str, float]:
     ``<at>`` is ``<name>/<layer>/`` for each layer (the report's name, the layer as in `key_names`), and ``<name>/`` for
     all layers together:
 
-    ========================  ==================================================================================
-    ``<at>quality``           mean quality of the labelled neurons, in ``[-1, 1]``; NaN if no neuron is labelled
-    ``<at>labelled``          neurons with a label
-    ``<at>labelled_share``    the same as a share of all neurons, in ``[0, 1]``
-    ``<at>dead``              neurons with the same activation on every image
-    ``<at>dead_share``        the same as a share of all neurons, in ``[0, 1]``
-    ``<at>non_finite``        neurons with an activation that is NaN or infinite
-    ``<at>distinct_labels``   different labels among the labelled neurons
-    ========================  ==================================================================================
+    =========================  =================================================================================
+    ``<at>quality``            mean quality of the best candidates, in ``[-1, 1]``; NaN if no neuron has one
+    ``<at>labelled``           neurons with one label that is best
+    ``<at>ambiguous``          neurons of which several labels may be the best
+    ``<at>no_clear_function``  neurons whose label is withheld: chance or an untrained network would do as well
+    ``<at>dead``               neurons with the same activation on every image
+    ``<at>non_finite``         neurons with an activation that is NaN or infinite
+    ``<at>distinct_labels``    different labels that are not withheld
+    =========================  =================================================================================
 
-    Shares of no neurons are NaN.
+    Each count of neurons has a ``<at>..._share`` beside it, a share of all neurons in ``[0, 1]``, NaN of no neurons.
 
     Args:
         report: The dissection.
@@ -178,6 +208,6 @@ def metric_values(report: DissectionReport) -> dict[str, float]:
 def _scalars(neurons: tuple[NeuronLabel, ...], prefix: str) -> dict[str, float]:
     metrics = summarise(neurons)
     total = metrics.pop("neurons")
-    for name in ("labelled", "dead"):
-        metrics[f"{name}_share"] = metrics[name] / total if total else float("nan")
+    for name in STATUSES:
+        metrics[f"{name}_share"] = metrics[name] / total if total else NAN
     return {f"{prefix}{name}": value for name, value in metrics.items()}

@@ -70,7 +70,7 @@ class CSVWriter:
 
 def _descriptions(rows: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
     for row in rows:
-        if row["status"] == "labelled":
+        if row["label"]:
             yield {
                 "layer": row["layer"],
                 "unit": row["unit"],

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightning_dissect.types import DissectionReport, LayerDissection, NeuronLabel, ScoredConcept, TopImage
+from lightning_dissect.types import DissectionReport, LabelTrust, LayerDissection, NeuronLabel, ScoredConcept, TopImage
 from lightning_dissect.writers.base import WRITERS
 from lightning_dissect.writers.files import write_whole
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the form of the file; it grows when a reader of the old form would misread a new file."""
+
+_TRUST_NUMBERS = ("p_chance", "q_chance", "explained", "p_untrained", "q_untrained")
 
 
 @WRITERS.register("json")
@@ -129,7 +131,24 @@ def _neuron_record(neuron: NeuronLabel) -> dict[str, Any]:
         "top_images": [
             {"sample_id": item.sample_id, "activation": _value(item.activation)} for item in neuron.top_images
         ],
+        "trust": None if neuron.trust is None else _trust_record(neuron.trust),
     }
+
+
+def _trust_record(trust: LabelTrust) -> dict[str, Any]:
+    return {
+        "interval": list(map(_value, trust.interval)),
+        "contenders": list(trust.contenders),
+        **{name: _value(getattr(trust, name)) for name in _TRUST_NUMBERS},
+    }
+
+
+def _trust(record: dict[str, Any] | None) -> LabelTrust | None:
+    if record is None:
+        return None
+    low, high = map(_number, record["interval"])
+    numbers = {name: _number(record[name]) for name in _TRUST_NUMBERS}
+    return LabelTrust((low, high), tuple(record["contenders"]), **numbers)
 
 
 def _layer(record: dict[str, Any]) -> LayerDissection:
@@ -145,6 +164,7 @@ def _layer(record: dict[str, Any]) -> LayerDissection:
             top_images=tuple(
                 TopImage(entry["sample_id"], _number(entry["activation"])) for entry in item["top_images"]
             ),
+            trust=_trust(item["trust"]),
         )
         for item in record["neurons"]
     )

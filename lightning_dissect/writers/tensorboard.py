@@ -15,7 +15,19 @@ from lightning_dissect.types import DissectionReport, LayerDissection
 from lightning_dissect.writers.base import WRITERS
 from lightning_dissect.writers.loggers import loggers_called
 
-COLUMNS = ("unit", "label", "score", "quality", "runner_ups", "status")
+COLUMNS = (
+    "unit",
+    "label",
+    "score",
+    "quality",
+    "quality_low",
+    "quality_high",
+    "q_chance",
+    "q_untrained",
+    "contenders",
+    "runner_ups",
+    "status",
+)
 
 
 @WRITERS.register("tensorboard")

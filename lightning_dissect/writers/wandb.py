@@ -21,6 +21,12 @@ MAX_ROWS = 10_000
 MAX_IMAGES = 108
 """Images that W&B keeps per key and call."""
 
+_COLUMN_TYPES = {
+    **dict.fromkeys(("layer", "label", "contenders", "runner_ups", "status"), str),
+    **dict.fromkeys(("unit", "epoch", "step"), int),
+}
+"""Types of columns that are not floating-point numbers."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -31,8 +37,7 @@ class WandbWriter:
 
     ``<name>`` is the name of the report:
 
-    * ``<name>/neurons``: a table with one row per neuron: layer, unit, label, score, quality, runner_ups, status,
-      epoch, step and a montage of its top images as JPEG.
+    * ``<name>/neurons``: a table with one row per neuron, the columns of `neuron_rows` and a montage of its top images.
     * ``<name>/<layer>/top_images``: montages of the best and the worst neurons, captioned.
     * ``<name>/report``: the HTML page.
     * ``trainer/global_step``: the step at which Lightning's own scalars of the same validation stand.
@@ -114,7 +119,7 @@ class WandbWriter:
             [*row.values(), self._image(neuron, pictures) if _place(neuron) in shown else None]
             for row, neuron in zip(neuron_rows(report, neurons), neurons, strict=True)
         ]
-        kinds = [str, int, str, float, float, str, str, int, int, wandb.Image]
+        kinds = [*(_COLUMN_TYPES.get(name, float) for name in NEURON_COLUMNS), wandb.Image]
         return wandb.Table(columns=[*NEURON_COLUMNS, "montage"], data=rows, dtype=kinds)
 
     def _image(self, neuron: NeuronLabel, pictures: Mapping[int, Picture], caption: str | None = None) -> object:
@@ -128,7 +133,5 @@ def _place(neuron: NeuronLabel) -> tuple[str, int]:
 
 
 def _caption(report: DissectionReport, neuron: NeuronLabel) -> str:
-    return (
-        f"{neuron.label} | score {neuron.score:.3f} | quality {neuron.quality:.3f} | unit {neuron.unit} "
-        f"| epoch {report.epoch} | step {report.step}"
-    )
+    numbers = f"score {neuron.score:.3f} | quality {neuron.quality:.3f} | unit {neuron.unit}"
+    return f"{neuron.title} | {numbers} | epoch {report.epoch} | step {report.step}"

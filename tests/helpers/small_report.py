@@ -1,11 +1,12 @@
 """A small report with every kind of neuron, hostile labels and pictures that tests can tell apart."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lightning_dissect.types import DissectionReport, LayerDissection, NeuronLabel, ScoredConcept, TopImage
+from lightning_dissect.types import DissectionReport, LabelTrust, LayerDissection, NeuronLabel, ScoredConcept, TopImage
 
 HOSTILE = (
     "</script><img src=x onerror=\"document.title='pwned'\">",
@@ -49,3 +50,20 @@ def small_report(dirpath: Path | None = None, **changes: Any) -> DissectionRepor
         "logger_step": 29,
     }
     return DissectionReport(**{**values, **changes})
+
+
+def judged_report(dirpath: Path | None = None) -> DissectionReport:
+    """One layer whose neurons are labelled, ambiguous, without a clear function, and dead."""
+    clear, ambiguous, unclear = (
+        labelled("fc", unit, label, quality)
+        for unit, (label, quality) in enumerate([("cat", 0.8), ("dog", 0.4), ("sky", 0.1)])
+    )
+    neurons = (
+        replace(clear, trust=LabelTrust((0.7, 0.9), ("cat",), 0.0005, 0.001, 0.6, 0.005, 0.01)),
+        replace(ambiguous, status="ambiguous", trust=LabelTrust((0.3, 0.5), ("dog", "not dog"), 0.002, 0.004)),
+        replace(
+            unclear, status="no_clear_function", trust=LabelTrust((-0.1, 0.3), ("sky",), 0.4, 0.5, -0.02, 0.7, 0.8)
+        ),
+        NeuronLabel("fc", 3, "dead"),
+    )
+    return small_report(dirpath, layers=(LayerDissection("fc", neurons),))

@@ -33,10 +33,12 @@ def test_a_dead_neuron_has_no_label():
     assert dead.runner_ups == ()
 
 
-def test_metrics_count_by_status_and_average_what_is_labelled():
+def test_metrics_count_by_status_and_average_quality():
     assert REPORT.metrics == {
         "neurons": 4.0,
         "labelled": 2.0,
+        "ambiguous": 0.0,
+        "no_clear_function": 0.0,
         "dead": 1.0,
         "non_finite": 1.0,
         "distinct_labels": 1.0,
@@ -47,3 +49,11 @@ def test_metrics_count_by_status_and_average_what_is_labelled():
 
 def test_quality_of_nothing_is_undefined():
     assert math.isnan(LayerDissection("a", (neuron(0, status="dead"),)).metrics["quality"])
+
+
+def test_a_withheld_label_is_not_shown_but_its_numbers_are():
+    unclear = neuron(3, ("cat", 2.0, 0.5), status="no_clear_function")
+    assert (unclear.label, unclear.title, unclear.quality) == ("", "(no clear function)", 0.5)
+    assert LayerDissection("a", (unclear,)).metrics["distinct_labels"] == 0
+    assert LayerDissection("a", (unclear,)).metrics["quality"] == 0.5
+    assert neuron(4, ("cat", 2.0, 0.5), status="ambiguous").title == "cat"

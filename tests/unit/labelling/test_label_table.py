@@ -1,7 +1,7 @@
 import torch
 
 from lightning_dissect.labelling import LabelTable
-from lightning_dissect.types import NeuronLabel, ScoredConcept, TopImage
+from lightning_dissect.types import STATUSES, NeuronLabel, ScoredConcept, TopImage
 
 CONCEPTS = ["cat", "dog", "sky"]
 
@@ -9,7 +9,7 @@ CONCEPTS = ["cat", "dog", "sky"]
 def table(status, concepts, value=0.5):
     shape = (len(status), len(concepts[0]) if concepts else 0)
     return LabelTable(
-        status=torch.tensor(status, dtype=torch.uint8),
+        status=torch.tensor([STATUSES.index(name) for name in status], dtype=torch.uint8),
         concepts=torch.tensor(concepts, dtype=torch.int64).reshape(shape),
         scores=torch.full(shape, value, dtype=torch.float64),
         qualities=torch.full(shape, value / 2, dtype=torch.float64),
@@ -19,13 +19,13 @@ def table(status, concepts, value=0.5):
 
 
 def test_records():
-    first, second = table([0, 1], [[1, -1], [-1, -1]]).records("fc", CONCEPTS)
+    first, second = table(["labelled", "dead"], [[1, -1], [-1, -1]]).records("fc", CONCEPTS)
     assert first == NeuronLabel("fc", 0, "labelled", (ScoredConcept("dog", 0.5, 0.25),), (TopImage(7, 2.5),))
     assert second == NeuronLabel("fc", 1, "dead", (), (TopImage(7, 2.5),))
 
 
 def test_tables_of_processes_follow_each_other_and_empty_ones_vanish():
-    parts = [table([], []), table([0], [[2, 0]]), table([], []), table([2], [[-1, -1]])]
+    parts = [table([], []), table(["labelled"], [[2, 0]]), table([], []), table(["non_finite"], [[-1, -1]])]
     neurons = LabelTable.cat(parts).records("fc", CONCEPTS)
     assert [(neuron.unit, neuron.status, neuron.label) for neuron in neurons] == [
         (0, "labelled", "sky"),

@@ -11,7 +11,7 @@ import pytest
 
 from lightning_dissect.report.page import layer_overview, page_data, render_page
 from lightning_dissect.types import LayerDissection, NeuronLabel
-from tests.helpers.small_report import HOSTILE, small_report
+from tests.helpers.small_report import HOSTILE, judged_report, small_report
 
 PROBE = """
 const wait = () => new Promise((done) => setTimeout(done, 30));
@@ -82,13 +82,14 @@ def test_the_embedded_data_is_the_report():
     assert data["layers"] == ["body.conv", "head"]
     assert set(data["images"]) == {str(sample_id) for sample_id in range(7)}
     assert len(data["neurons"]) == 10
-    layer, unit, status, candidates, images = data["neurons"][-1]
+    layer, unit, status, candidates, images, trust = data["neurons"][-1]
     assert (data["layers"][layer], unit, data["statuses"][status]) == ("head", 6, "labelled")
     assert [[data["concepts"][concept], *rest] for concept, *rest in candidates] == [
         ["apple", 1.5, 0.75],
         ["not apple", 0.75, 0.375],
     ]
     assert images == [[6, 3.0], [7, 1.5]]
+    assert trust == []
 
 
 def test_the_policy_admits_this_script_alone_and_no_network():
@@ -112,7 +113,7 @@ def test_numbers_that_json_cannot_hold_become_null():
     neuron = NeuronLabel("fc", 0, "labelled", small_report().neurons[0].candidates)
     broken = type(neuron.candidates[0])("cat", math.inf, math.nan)
     data = page_data(small_report(layers=(LayerDissection("fc", (NeuronLabel("fc", 0, "labelled", (broken,)),)),)), {})
-    assert data["neurons"] == [[0, 0, 0, [[0, None, None]], []]]
+    assert data["neurons"] == [[0, 0, 0, [[0, None, None]], [], []]]
 
 
 def test_overview_of_a_layer():
@@ -125,12 +126,9 @@ def test_overview_of_a_layer():
     assert math.isnan(dead.mean_position)
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
-def test_in_a_browser_search_and_sort_work_and_no_label_runs(tmp_path):
-    page = render_page(small_report())
-    digest = base64.b64encode(hashlib.sha256(PROBE.encode()).digest()).decode()
-    page = page.replace("script-src '", f"script-src 'sha256-{digest}' '", 1)
-    (tmp_path / "report.html").write_text(page.replace("</body>", f"<script>{PROBE}</script></body>"), encoding="utf-8")
+def seen_in_browser(page, folder):
+    """Return the elements of a page after its script has run."""
+    (folder / "report.html").write_text(page, encoding="utf-8")
     result = subprocess.run(
         [
             *(
@@ -142,16 +140,32 @@ def test_in_a_browser_search_and_sort_work_and_no_label_runs(tmp_path):
                 "--no-first-run",
             ),
             *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-            *(f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--virtual-time-budget=2000"),
-            *("--window-size=1200,900", "--dump-dom", (tmp_path / "report.html").as_uri()),
+            *(f"--user-data-dir={folder / 'profile'}", "--enable-logging=stderr", "--virtual-time-budget=2000"),
+            *("--window-size=1200,900", "--dump-dom", (folder / "report.html").as_uri()),
         ],
         capture_output=True,
         text=True,
         timeout=60,
         check=True,
     )
-    [body] = [attributes for tag, attributes in Texts(result.stdout).elements if tag == "body"]
     assert "CONSOLE" not in result.stderr
+    return Texts(result.stdout)
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
+def test_in_a_browser_doubts_are_shown_and_a_withheld_label_is_not(tmp_path):
+    texts = [text.strip() for text in seen_in_browser(render_page(judged_report()), tmp_path).texts]
+    assert {"ambiguous", "no clear function", "0.70 to 0.90", "0.010", "or not dog"} <= set(texts)
+    assert "sky" not in texts
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
+def test_in_a_browser_search_and_sort_work_and_no_label_runs(tmp_path):
+    page = render_page(small_report())
+    digest = base64.b64encode(hashlib.sha256(PROBE.encode()).digest()).decode()
+    page = page.replace("script-src '", f"script-src 'sha256-{digest}' '", 1)
+    elements = seen_in_browser(page.replace("</body>", f"<script>{PROBE}</script></body>"), tmp_path).elements
+    [body] = [attributes for tag, attributes in elements if tag == "body"]
     seen = json.loads(body["data-seen"])
     assert seen["title"] == seen["finalTitle"] == "Neurons · epoch 2 · step 30"
     assert seen["all"] == 10

@@ -12,7 +12,7 @@ from lightning_dissect.report.rows import (
     neuron_rows,
 )
 from lightning_dissect.types import LayerDissection
-from tests.helpers.small_report import HOSTILE, small_report
+from tests.helpers.small_report import HOSTILE, judged_report, small_report
 
 
 def test_there_is_one_row_per_neuron_with_the_named_columns():
@@ -21,12 +21,14 @@ def test_there_is_one_row_per_neuron_with_the_named_columns():
     assert [(row["layer"], row["unit"]) for row in rows] == [(neuron.layer, neuron.unit) for neuron in report.neurons]
     assert all(tuple(row) == NEURON_COLUMNS for row in rows)
     assert [row["label"] for row in rows] == [*HOSTILE, "", "", "zebra", "apple"]
-    assert rows[-1] == {
+    known = {name: value for name, value in rows[-1].items() if not isinstance(value, float) or math.isfinite(value)}
+    assert known == {
         "layer": "head",
         "unit": 6,
         "label": "apple",
         "score": 1.5,
         "quality": 0.75,
+        "contenders": "",
         "runner_ups": "not apple (0.75)",
         "status": "labelled",
         "epoch": 2,
@@ -41,6 +43,23 @@ def test_a_neuron_without_a_label_has_no_numbers():
     assert math.isnan(dead["quality"])
 
 
+def test_a_row_says_how_far_to_trust_and_withholds_a_label():
+    clear, ambiguous, unclear, dead = neuron_rows(judged_report())
+    assert (clear["label"], clear["quality_low"], clear["quality_high"], clear["contenders"]) == (
+        "cat",
+        0.7,
+        0.9,
+        "cat",
+    )
+    assert (clear["q_chance"], clear["q_untrained"]) == (0.001, 0.01)
+    assert (ambiguous["label"], ambiguous["contenders"]) == ("dog", "dog; not dog")
+    assert (unclear["label"], unclear["status"], unclear["quality"]) == ("", "no_clear_function", 0.1)
+    assert math.isnan(dead["q_chance"])
+    [row] = layer_rows(judged_report())
+    assert [row[status] for status in ("labelled", "ambiguous", "no_clear_function", "dead")] == [1, 1, 1, 1]
+    assert metric_values(judged_report())["dissection/fc/no_clear_function_share"] == 0.25
+
+
 def test_layer_rows_count():
     first, second = layer_rows(small_report())
     assert tuple(first) == LAYER_COLUMNS
@@ -51,6 +70,8 @@ def test_layer_rows_count():
         "layer": "head",
         "neurons": 4,
         "labelled": 2,
+        "ambiguous": 0,
+        "no_clear_function": 0,
         "dead": 1,
         "non_finite": 1,
         "distinct_labels": 2,
@@ -82,13 +103,13 @@ def test_metric_values_cover_all_layers_and_each():
     assert values["probe/head/dead_share"] == 0.25
     assert values["probe/head/quality"] == pytest.approx(0.25)
     assert values["probe/body_conv/distinct_labels"] == len(HOSTILE)
-    assert len(values) == 3 * 7
+    assert len(values) == 3 * 12
     assert all(isinstance(value, float) for value in values.values())
 
 
 def test_the_docstring_names_every_key():
     names = {key.rpartition("/")[2] for key in metric_values(small_report())}
-    assert all(f"``<at>{name}``" in metric_values.__doc__ for name in names)
+    assert all(f"``<at>{name.removesuffix('_share')}``" in metric_values.__doc__ for name in names)
 
 
 def test_no_neurons_have_no_share_and_no_quality():

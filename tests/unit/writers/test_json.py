@@ -7,13 +7,18 @@ import pytest
 
 from lightning_dissect.types import LayerDissection, NeuronLabel, ScoredConcept, TopImage
 from lightning_dissect.writers.json import JSONWriter, read_report, report_path
-from tests.helpers.small_report import small_report
+from tests.helpers.small_report import judged_report, small_report
 
 
 def test_what_is_read_is_what_was_written_but_for_the_pictures(tmp_path):
     report = small_report(tmp_path / "run", name="mine")
     JSONWriter().write(report, [])
     assert read_report(report_path(tmp_path / "run", cycle=2)) == dataclasses.replace(report, images={})
+
+
+def test_trust_is_read_as_it_was_written(tmp_path):
+    JSONWriter().write(judged_report(tmp_path), [])
+    assert repr(read_report(report_path(tmp_path, cycle=2)).neurons) == repr(judged_report().neurons)
 
 
 def test_numbers_that_are_not_finite_survive_in_valid_json(tmp_path):
@@ -43,7 +48,7 @@ def test_every_cycle_has_its_file(tmp_path):
 def test_another_file_is_refused(tmp_path, text):
     path = tmp_path / "other.json"
     path.write_text(text)
-    with pytest.raises(ValueError, match="Expected `path` to be a report of schema 1"):
+    with pytest.raises(ValueError, match="Expected `path` to be a report of schema 2"):
         read_report(path)
 
 

@@ -33,8 +33,8 @@ def test_pictures_and_tables_stand_at_the_loggers_step(tmp_path):
     assert np.array_equal(shown, np.asarray(layer_montage(report.layers[1], report.images)))
     lines = _text(events, "dissection/head/neurons").splitlines()
     assert lines[0] == "head, epoch 2: 4 of 4 neurons"
-    assert lines[4] == "| 6 | apple | 1.5 | 0.75 | not apple &#40;0.75&#41; | labelled |"
-    assert lines[-1] == "| 1 |  | nan | nan |  | non&#95;finite |"
+    assert lines[4] == "| 6 | apple | 1.5 | 0.75 | nan | nan | nan | nan |  | not apple &#40;0.75&#41; | labelled |"
+    assert lines[-1] == "| 1 |  | nan | nan | nan | nan | nan | nan |  |  | non&#95;finite |"
 
 
 def test_no_label_breaks_its_row(tmp_path):
@@ -42,7 +42,7 @@ def test_no_label_breaks_its_row(tmp_path):
     TensorBoardWriter().write(small_report(), [logger])
     rows = _text(_events(logger), "dissection/body_conv/neurons").splitlines()[4:]
     assert len(rows) == 6
-    assert all(row.count("|") == 7 for row in rows)
+    assert all(row.count("|") == 12 for row in rows)
     assert "<" not in "".join(rows)
 
 

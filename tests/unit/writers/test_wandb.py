@@ -9,13 +9,14 @@ from PIL import Image
 
 from lightning_dissect.report.montage import neuron_montage
 from lightning_dissect.report.page import render_page
+from lightning_dissect.report.rows import NEURON_COLUMNS
 from lightning_dissect.types import LayerDissection, NeuronLabel
 from lightning_dissect.writers import wandb as wandb_writer
 from lightning_dissect.writers.wandb import WandbWriter
 from tests.helpers.small_report import HOSTILE, labelled, small_report
 from tests.helpers.wandb_reader import artifacts, history, run_log
 
-COLUMNS = ["layer", "unit", "label", "score", "quality", "runner_ups", "status", "epoch", "step", "montage"]
+COLUMNS = [*NEURON_COLUMNS, "montage"]
 
 
 class FakeRun:
