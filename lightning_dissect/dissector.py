@@ -1,7 +1,7 @@
 """One dissection, from recorded activations to a report, without a Trainer."""
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,23 +16,21 @@ from lightning_dissect.encoders import ImageTextEncoder, Progress, cache_folder,
 from lightning_dissect.labelling import CLIPDissect, LabelTable, PreparedLabelling, resolve_concepts
 from lightning_dissect.peers import Peers
 from lightning_dissect.presence import SigmoidConstants
-from lightning_dissect.probe import ConceptVocabulary, Thumbnails, content_ids, resolve_vocabulary
+from lightning_dissect.probe import ConceptVocabulary, content_ids, resolve_vocabulary
 from lightning_dissect.recording import (
     ActivationRecorder,
     ActivationStorage,
     NeuronShare,
     Pooling,
-    RunningTopK,
     exchange_neurons,
     select_layers,
     top_images,
 )
+from lightning_dissect.shown_pictures import ImageReader, ShownPictures
 from lightning_dissect.similarity import Similarity
 from lightning_dissect.types import DissectionReport, LayerDissection, Picture
 
-ImageReader = Callable[[int], Picture | None]
 LayerSpec = str | type[nn.Module] | Sequence[str | type[nn.Module]] | Mapping[str, str | Pooling]
-
 
 _FEWEST_IMAGES = 2
 _SILENT = (
@@ -116,9 +114,7 @@ class Dissector:
         }
         self._recorder: ActivationRecorder | None = None
         self._prepared: PreparedLabelling | None = None
-        self._thumbnails = Thumbnails(budget=self.budget.pictures)
-        self._best_so_far: dict[str, tuple[RunningTopK, int]] = {}
-        self._image_reader: ImageReader | None = None
+        self._pictures = ShownPictures(num_top_images, self.budget.pictures)
         self._keep = torch.empty(0, dtype=torch.bool)
         self._batch = (torch.empty(0, dtype=torch.int64), torch.empty(0, 3, 1, 1, dtype=torch.uint8))
 
@@ -164,13 +160,11 @@ class Dissector:
 
         """
         self.detach()
-        self._thumbnails = self._thumbnails if keep_pictures else Thumbnails(budget=self.budget.pictures)
+        self._pictures.start(keep_pictures, image_reader)
         self._recorder = ActivationRecorder(
             select_layers(model, self.layers, self.pooling), ActivationStorage(self.budget.activations)
         )
         self.concepts.start()
-        self._best_so_far = {}
-        self._image_reader = image_reader
         self._recorder.attach()
 
     def detach(self) -> None:
@@ -229,8 +223,7 @@ class Dissector:
     def end_batch(self) -> None:
         """Store what the hooks saw since `start_batch`."""
         self._attached().end_batch(keep=self._keep)
-        if self._image_reader is None:
-            self._keep_thumbnails(*self._batch)
+        self._pictures.update(*self._batch, lambda: self._attached().activations)
 
     @contextmanager
     def batch(self, images: Tensor, sample_ids: Tensor | None = None, targets: Tensor | None = None) -> Iterator[None]:
@@ -322,7 +315,7 @@ class Dissector:
                 neurons = LabelTable.cat(tables).records(name, self.concepts.vocabulary.concepts)
                 layers.append(LayerDissection(name, neurons))
             progress("Labelling layers", done, len(names))
-        return tuple(layers), len(row_ids), self._pictures(peers, layers)
+        return tuple(layers), len(row_ids), self._pictures.collect(peers, layers)
 
     def _prepare(self, matrix: ConceptMatrix, peers: Peers) -> PreparedLabelling:
         """Return what depends on the concept matrix alone, made anew only where some process has to."""
@@ -362,37 +355,3 @@ class Dissector:
             self.concepts.flush()
         except Exception as error:  # noqa: BLE001 - a full disk shows as an error of many a kind
             warnings.warn(f"The embeddings of images and concepts could not be kept on disk. {error}", stacklevel=3)
-
-    def _keep_thumbnails(self, sample_ids: Tensor, images: Tensor) -> None:
-        self._thumbnails.update(sample_ids, images)
-        if self._thumbnails.full:
-            shown = self._current_top_images()
-            self._thumbnails.make_room(shown)
-            top = torch.tensor([sample_id in shown for sample_id in sample_ids.tolist()], dtype=torch.bool)
-            self._thumbnails.update(sample_ids[top], images[top.to(images.device)])
-
-    def _current_top_images(self) -> set[int]:
-        shown: set[int] = set()
-        for layer, state in self._attached().activations.items():
-            best, seen = self._best_so_far.get(layer, (RunningTopK(self.num_top_images), 0))
-            for sample_ids, activations in state.chunks(start=seen):
-                best.update(sample_ids, activations)
-            self._best_so_far[layer] = (best, state.num_rows)
-            shown.update(best.compute()[1].flatten().tolist())
-        return shown
-
-    def _pictures(self, peers: Peers, layers: Sequence[LayerDissection]) -> dict[int, Picture]:
-        """Bring the pictures that the labels show to rank 0, each read again by one of the processes."""
-        images = (image for layer in layers for neuron in layer.neurons for image in neuron.top_images)
-        wanted: list[int] = peers.broadcast(sorted({image.sample_id for image in images}))
-        self._thumbnails.prune(wanted)
-        if self._image_reader is not None:
-            own = [sample_id for sample_id in wanted if sample_id % peers.world_size == peers.rank]
-            for sample_id in sorted(set(own) - self._thumbnails.pictures(own).keys()):
-                picture = self._image_reader(sample_id)
-                if picture is not None:
-                    if self._thumbnails.full:
-                        self._thumbnails.make_room(own)
-                    self._thumbnails.add(sample_id, picture)
-        held = peers.gather(self._thumbnails.pictures(wanted)) or []
-        return {sample_id: picture for of_rank in held for sample_id, picture in of_rank.items()}

@@ -104,7 +104,7 @@ def test_pictures_come_from_the_reader_once():
 
 def test_without_a_reader_pictures_of_top_images_survive_a_small_budget():
     dissector = make(num_top_images=1)
-    dissector._thumbnails.budget = 5 * 8 * 8 * 3
+    dissector._pictures._thumbnails.budget = 5 * 8 * 8 * 3
     report = run(dissector, colour_network())
     shown = {image.sample_id for neuron in report.neurons for image in neuron.top_images}
     assert report.images.keys() == shown
