@@ -35,7 +35,11 @@ def compiled(loop: Callable[..., None], reassociate: bool = False) -> Callable[.
 
     """
     numba = importlib.import_module("numba")
-    settings = {"nogil": True, "fastmath": {"contract", "reassoc"} if reassociate else {"contract"}}
+    settings = {
+        "nogil": True,
+        "fastmath": {"contract", "reassoc"} if reassociate else {"contract"},
+        "error_model": "numpy",  # a division that could raise keeps a loop from using whole registers
+    }
     try:
         machine_code: Callable[..., None] = numba.njit(cache=True, **settings)(loop)
     except RuntimeError:

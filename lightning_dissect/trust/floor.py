@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from lightning_dissect.checks import check_positive
-from lightning_dissect.similarity.concept_space import ConceptSpace
+from lightning_dissect.trust.concept_axes import ConceptAxes
 from lightning_dissect.trust.discovery import exceedance_p_values
-from lightning_dissect.trust.regression import ConceptRegression, principal_components
+from lightning_dissect.trust.principal_components import principal_components
+from lightning_dissect.trust.regression import ConceptRegression
 
 IMAGES_PER_COMPONENT = 10
 """There are this many images for every component that is taken out, at least."""
@@ -30,7 +31,7 @@ class UntrainedFloor:
     distances from their mean have been taken ``widening``-fold.
 
     Args:
-        space: The concepts' common space on the images.
+        axes: What all layers share of the concept matrix of these images.
         features: Activations of the same layer in untrained networks with different seeds on the same images, each
             of shape ``(images, units)``: the first half of the networks for the components, the others for the null.
         components: Most components of each network; together never more than a tenth of the images.
@@ -49,7 +50,7 @@ class UntrainedFloor:
     Example:
         >>> generator = torch.Generator().manual_seed(0)
         >>> concept_matrix, *features = torch.randn(4, 200, 30, generator=generator)
-        >>> floor = UntrainedFloor(ConceptSpace(concept_matrix, 64, 0, 2**20), features)
+        >>> floor = UntrainedFloor(ConceptAxes(concept_matrix), features)
         >>> floor.p_values(floor.explained(concept_matrix[:, :2])).max() == 1 / 61
         tensor(True)
 
@@ -57,7 +58,7 @@ class UntrainedFloor:
 
     def __init__(
         self,
-        space: ConceptSpace,
+        axes: ConceptAxes,
         features: Sequence[Tensor],
         components: int = 20,
         shrinkage: float = 1.0,
@@ -72,8 +73,10 @@ class UntrainedFloor:
             )
         half = len(features) // 2
         each = min(components, len(features[0]) // (IMAGES_PER_COMPONENT * half))
-        directions = torch.cat([principal_components(of_network, each) for of_network in features[:half]], dim=1)
-        self._regression = ConceptRegression(space, principal_components(directions, half * each), shrinkage)
+        directions = torch.cat(
+            [principal_components(of_network, each, axes.max_bytes) for of_network in features[:half]], dim=1
+        )
+        self._regression = ConceptRegression(axes, principal_components(directions, half * each), shrinkage)
         null = torch.cat([self.explained(of_network) for of_network in features[half:]])
         self.null = null[null.isfinite()]
         if not len(self.null):
@@ -81,7 +84,7 @@ class UntrainedFloor:
         self._widening = widening
 
     def explained(self, activations: Tensor) -> Tensor:
-        """Return the floor's statistic; see `ConceptRegression.explained`.
+        """Return the floor's statistic, for every neuron on its own; see `ConceptRegression.explained`.
 
         Args:
             activations: Pooled activations of the layer, shape ``(images, neurons)``.

@@ -1,6 +1,6 @@
 """How far the quality of a label would move with other images, and which labels it therefore cannot be told from."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -8,9 +8,12 @@ import torch
 from torch import Tensor
 
 from lightning_dissect.checks import check_positive
+from lightning_dissect.presence import PresenceSource
+from lightning_dissect.standardise import standardised_columns
+from lightning_dissect.trust.jackknife import jackknife
 
-Presence = Callable[[Tensor], Tensor]
-"""From indices of concepts, shape ``(chosen,)``, to their presence, shape ``(images, chosen)``."""
+_CONCEPTS_AT_ONCE = 64
+"""Concepts whose presence is asked for at once: always as many, so that what one gets does not depend on the others."""
 
 
 @dataclass(frozen=True)
@@ -33,20 +36,18 @@ class QualityIntervals:
 
 def quality_intervals(
     activations: Tensor,
-    presence: Presence,
+    presence: PresenceSource,
     candidates: Tensor,
     confidence: float = 0.95,
     max_bytes: int = 2**26,
 ) -> QualityIntervals:
     r"""Return what the jackknife over images says of every candidate's quality.
 
-    With columns of mean 0 and variance 1, the correlation without image :math:`i` needs no second pass:
+    With the correlations :math:`r_{(i)}` without image :math:`i`, see `jackknife`,
 
-    .. math::
-        r_{(i)} = \frac{r - a_i c_i / (N - 1)}{\sqrt{(1 - a_i^2 / (N - 1)) (1 - c_i^2 / (N - 1))}}, \qquad
-        s^2 = \frac{N - 1}{N} \sum_i (z_{(i)} - \bar z)^2, \quad z = \operatorname{artanh} r
+    .. math:: s^2 = \frac{N - 1}{N} \sum_i (z_{(i)} - \bar z)^2, \quad z = \operatorname{artanh} r
 
-    The interval is :math:`\tanh(z \pm u s)` with :math:`u` the normal quantile. Unlike Fisher's
+    and the interval is :math:`\tanh(z \pm u s)` with :math:`u` the normal quantile. Unlike Fisher's
     :math:`s = 1 / \sqrt{N - 3}` it knows that a sparse neuron rests on few images. It holds for a label that was
     chosen on other images; the best of a large vocabulary, chosen on these, looks better than it is where nothing is
     to be found.
@@ -55,22 +56,26 @@ def quality_intervals(
     test with Bonferroni's correction for the number of candidates: so the truly best of a neuron's candidates is
     among the contenders with the given confidence.
 
+    Presence is computed once for all neurons of a block that share a candidate, and neurons with the same label stand
+    in the same block.
+
     Args:
-        activations: Pooled activations, shape ``(images, neurons)``.
-        presence: Gives the presence of concepts, such as ``ConceptPresence(concept_matrix).columns``.
+        activations: Pooled activations, shape ``(images, neurons)``; there may be no neuron.
+        presence: Presence of the concepts in the images.
         candidates: Indices of each neuron's candidates, shape ``(neurons, candidates)``; -1 where there is none.
         confidence: Nominal coverage of the intervals and of the sets of contenders.
-        max_bytes: Most bytes that a float64 tensor of images and candidates may take.
+        max_bytes: Most bytes of the float64 presence of a block's candidates and of its activations together, or those
+            of one neuron.
 
     Raises:
         ValueError:
             If shapes do not fit, ``confidence`` is not between 0 and 1, or there are fewer than 3 images.
 
     Example:
+        >>> from lightning_dissect.presence import GivenPresence
         >>> activations = torch.tensor([[0.0], [1.0], [2.0], [3.0], [5.0]])
-        >>> concept_presence = torch.tensor([[0.0, 0.4], [0.2, 0.0], [0.3, 0.1], [0.7, 0.9], [0.9, 0.2]])
-        >>> candidates = torch.tensor([[0, 1]])
-        >>> intervals = quality_intervals(activations, lambda chosen: concept_presence[:, chosen], candidates)
+        >>> presence = GivenPresence(torch.tensor([[0.0, 0.4], [0.2, 0.0], [0.3, 0.1], [0.7, 0.9], [0.9, 0.2]]))
+        >>> intervals = quality_intervals(activations, presence, torch.tensor([[0, 1]]))
         >>> intervals.quality, intervals.contenders
         (tensor([[0.9762, 0.1386]], dtype=torch.float64), tensor([[ True, False]]))
 
@@ -81,60 +86,62 @@ def quality_intervals(
     """
     _check(activations, candidates, confidence)
     check_positive("max_bytes", max_bytes)
-    parts = []
-    width = max(1, max_bytes // (8 * len(activations) * max(1, candidates.shape[1])))
-    for neurons, chosen in _blocks(activations, candidates, width):
-        columns = presence(chosen.clamp(min=0).flatten()).to(torch.float64).view(len(activations), *chosen.shape)
-        parts.append(_intervals(neurons.to(torch.float64), columns, chosen >= 0, confidence))
-    return QualityIntervals(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+    found = torch.full((3, *candidates.shape), torch.nan, dtype=torch.float64)
+    for neurons in _blocks(candidates, max_bytes // (8 * len(activations))):
+        rows = standardised_columns(activations[:, neurons.to(activations.device)].T.contiguous().T).T
+        concepts, places = torch.unique(candidates[neurons], return_inverse=True)
+        if concepts[0] < 0:
+            concepts, places = concepts[1:], places - 1
+        if len(concepts):
+            columns = _standardised_presence(presence, concepts, len(activations), activations.device)
+            found[:, neurons] = torch.stack(jackknife(rows, columns, places)).cpu()
+    quality, errors, lead_errors = found
+    return _intervals(quality, errors, lead_errors, confidence)
 
 
-def _blocks(activations: Tensor, candidates: Tensor, width: int) -> Iterator[tuple[Tensor, Tensor]]:
-    return zip(torch.split(activations, width, dim=1), torch.split(candidates, width), strict=True)
+def _blocks(candidates: Tensor, most: int) -> Iterator[Tensor]:
+    """Yield neurons, those with the same label together, so few that they and their candidates are at most so many."""
+    order = candidates[:, :1].flatten().argsort(stable=True) if candidates.shape[1] else candidates.new_empty(0)
+    ordered = candidates[order].tolist()
+    start, held = 0, set[int]()
+    for place, chosen in enumerate(ordered):
+        together = held.union(chosen)
+        if place > start and len(together) + place + 1 - start > most:
+            yield order[start:place]
+            start, together = place, set(chosen)
+        held = together
+    if ordered:
+        yield order[start:]
 
 
-def _intervals(neurons: Tensor, columns: Tensor, given: Tensor, confidence: float) -> tuple[Tensor, ...]:
-    """Return quality, ends and contenders for neurons ``(images, n)`` and presence ``(images, n, candidates)``."""
-    a, c = _unit_variance(neurons)[:, :, None], _unit_variance(columns)
-    quality = (a * c).mean(dim=0).where(given, torch.nan)
-    left_out = _without_each_image(a, c, quality)
+def _standardised_presence(presence: PresenceSource, concepts: Tensor, images: int, device: torch.device) -> Tensor:
+    """Return the presence of concepts with mean 0 and norm 1, shape ``(concepts, images)``."""
+    columns = torch.empty(len(concepts), images, dtype=torch.float64, device=device)
+    for start in range(0, len(concepts), _CONCEPTS_AT_ONCE):
+        part = concepts[start : start + _CONCEPTS_AT_ONCE]
+        asked = torch.cat([part, part[-1:].expand(_CONCEPTS_AT_ONCE - len(part))])
+        found = presence.columns(asked.to(device))[:, : len(part)]
+        columns[start : start + len(part)] = standardised_columns(found.T.contiguous().T).T
+    return columns
+
+
+def _intervals(quality: Tensor, errors: Tensor, lead_errors: Tensor, confidence: float) -> QualityIntervals:
     tail = (1 - confidence) / 2
-    spread = NormalDist().inv_cdf(1 - tail) * _jackknife_error(left_out.atanh())
-    spread = spread.where(spread.isfinite(), torch.inf)
-    z = quality.atanh()
-    low, high = ((z + ends).tanh().where(quality.isfinite(), torch.nan) for ends in (-spread, spread))
-    return quality.clamp(-1, 1), low, high, _contenders(quality, left_out, confidence)
+    spread = NormalDist().inv_cdf(1 - tail) * errors.nan_to_num(nan=torch.inf)
+    z = quality.clamp(-1, 1).atanh()
+    # A perfect correlation is infinite on this scale, wherever its interval ends.
+    low, high = ((z + ends).tanh().where(z.isfinite(), quality.clamp(-1, 1)) for ends in (-spread, spread))
+    return QualityIntervals(quality.clamp(-1, 1), low, high, _contenders(quality, lead_errors, confidence))
 
 
-def _contenders(quality: Tensor, left_out: Tensor, confidence: float) -> Tensor:
+def _contenders(quality: Tensor, lead_errors: Tensor, confidence: float) -> Tensor:
+    if not quality.numel():
+        return torch.zeros_like(quality, dtype=torch.bool)
     comparable = quality.nan_to_num(nan=-torch.inf)
-    best = comparable.argmax(dim=1, keepdim=True)
     others = max(1, quality.shape[1] - 1)
     quantile = NormalDist().inv_cdf(1 - (1 - confidence) / others)
-    best_left_out = left_out.gather(2, best.expand(len(left_out), -1, -1))
-    error = _jackknife_error(best_left_out - left_out)
-    error = error.where(error.isfinite(), torch.inf)
-    lead = comparable.gather(1, best) - comparable
-    return quality.isfinite() & (lead <= quantile * error)
-
-
-def _without_each_image(a: Tensor, c: Tensor, quality: Tensor) -> Tensor:
-    others = len(a) - 1
-    spread = ((1 - a.square() / others) * (1 - c.square() / others)).clamp_(min=0).sqrt_()
-    # An image without which a column is constant leaves a quotient of roundings, or none.
-    return ((quality - a * c / others) / spread.where(spread > 1e-6, torch.nan)).clamp_(-1, 1)
-
-
-def _jackknife_error(values: Tensor) -> Tensor:
-    """Return the standard error from values ``(images, ...)`` that each leave one image out."""
-    return ((values - values.mean(dim=0)).square().sum(dim=0) * (1 - 1 / len(values))).sqrt()
-
-
-def _unit_variance(values: Tensor) -> Tensor:
-    centred = values - values.mean(dim=0)
-    deviation = centred.square().mean(dim=0).sqrt()
-    rounding = 16 * torch.finfo(torch.float64).eps * values.abs().amax(dim=0)
-    return centred / deviation.where(deviation > rounding, torch.nan)
+    lead = comparable.amax(dim=1, keepdim=True) - comparable
+    return quality.isfinite() & (lead <= quantile * lead_errors.nan_to_num(nan=torch.inf))
 
 
 def _check(activations: Tensor, candidates: Tensor, confidence: float) -> None:

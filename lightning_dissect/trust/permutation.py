@@ -1,43 +1,209 @@
 """The permutation null: what the best of a whole vocabulary reaches when the images are shuffled."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import ceil
 
 import torch
 from torch import Tensor
 
 from lightning_dissect.checks import check_positive
-from lightning_dissect.similarity import Scorer, live_neurons
+from lightning_dissect.recording import ActivationStorage
+from lightning_dissect.similarity import Scorer, identity, live_neurons
 from lightning_dissect.standardise import standardised_columns
-from lightning_dissect.trust.discovery import exceedance_p_values
+
+DRAWS = 499
+"""Permutations that a neuron is compared with; the lowest p-value is ``1 / (1 + DRAWS)``."""
+
+LEAST_TOTAL = 4096
+"""Fewest permutations of all neurons of a layer together."""
+
+_FEWEST_CONCEPTS = 64
+_NEURONS_AT_ONCE = 64
+_P_VALUES_AT_ONCE = 1024
 
 
-def permutation_p_values(  # noqa: PLR0917
+def permutation_rounds(layer_size: int, draws: int = DRAWS, least_total: int = LEAST_TOTAL) -> int:
+    """Return how often each neuron is permuted, so that neurons of like distribution share enough permutations.
+
+    Args:
+        layer_size: Neurons of the layer.
+        draws: Permutations that a neuron is compared with.
+        least_total: Fewest permutations of all neurons together.
+
+    Raises:
+        ValueError:
+            If a number is not positive.
+
+    Example:
+        >>> permutation_rounds(10), permutation_rounds(2048), permutation_rounds(8192)
+        (250, 2, 1)
+
+    """
+    for name, value in (("layer_size", layer_size), ("draws", draws), ("least_total", least_total)):
+        check_positive(name, value)
+    return ceil(draws / min(layer_size, draws, ceil(draws * layer_size / least_total)))
+
+
+def best_scores(
+    activations: Tensor, scorer: Scorer, width: int, over_processes: Callable[[Tensor], Tensor] = identity
+) -> Tensor:
+    """Return the best score of each neuron over all concepts, without holding the scores.
+
+    They are rounded to float32: scores that differ by the order of summation alone are equal then, on one process or
+    several.
+
+    Args:
+        activations: Pooled activations, shape ``(images, neurons)``.
+        scorer: A prepared similarity.
+        width: Concepts that are scored at once.
+        over_processes: See `Scorer.blocks`.
+
+    Returns:
+        Shape ``(neurons,)``, float32; minus infinity where no score is defined.
+
+    Example:
+        >>> from lightning_dissect.similarity import Cosine, prepare
+        >>> best_scores(torch.eye(3)[:, :2], prepare(Cosine(), torch.eye(3)), width=2)
+        tensor([1., 1.])
+
+    """
+    best = torch.full((activations.shape[1],), -torch.inf, dtype=torch.float64, device=activations.device)
+    for _, scores in scorer.blocks(activations, width, over_processes):
+        peaks = scores.amax(dim=1)
+        if peaks.isnan().any():
+            peaks = scores.where(~scores.isnan(), -torch.inf).amax(dim=1)
+        torch.maximum(best, peaks, out=best)
+    return best.to(torch.float32)
+
+
+def permuted_scores(
     activations: Tensor,
     scorer: Scorer,
-    draws: int = 499,
-    least_total: int = 4096,
+    rounds: int,
+    width: int,
+    *,
+    layer_size: int,
+    first_unit: int = 0,
+    over_processes: Callable[[Tensor], Tensor] = identity,
     seed: int = 0,
-    max_bytes: int = 2**28,
+    max_bytes: int = 2**26,
+) -> Tensor:
+    """Return the best scores that neurons reach when their activations belong to other images.
+
+    A permutation is the random order of images of a round, followed by a random rotation for each neuron, and depends
+    on nothing but the seed, the round and the neuron's place in the layer. A similarity whose score depends on other
+    neurons sees these permuted as well.
+
+    Args:
+        activations: Pooled activations of consecutive neurons, shape ``(images, neurons)``; there may be none.
+        scorer: A prepared similarity.
+        rounds: Permutations of each neuron.
+        width: Concepts that are scored at once.
+        layer_size: Neurons of the layer.
+        first_unit: Place of the first of these neurons in the layer.
+        over_processes: See `Scorer.blocks`; all processes must then call this.
+        seed: Seed of the permutations.
+        max_bytes: Most bytes that permuted activations take in memory; what takes more is mapped to a file.
+
+    Returns:
+        Shape ``(neurons, rounds)``, float32, see `best_scores`.
+
+    """
+    images, neurons = activations.shape
+    generator = torch.Generator().manual_seed(seed)
+    permuted = ActivationStorage(max_bytes).empty(neurons, images)
+    found = []
+    for _ in range(rounds):
+        order = torch.randperm(images, generator=generator)
+        rotations = torch.randint(images, (layer_size,), generator=generator)[first_unit : first_unit + neurons]
+        for part in _parts(neurons):
+            rows = activations[:, part].T.to("cpu", torch.float32)
+            torch.gather(torch.cat([rows, rows], dim=1), 1, order + rotations[part, None], out=permuted[part])
+        found.append(best_scores(permuted.T.to(activations.device), scorer, width, over_processes))
+    return torch.stack(found, dim=1)
+
+
+def skewness(activations: Tensor) -> Tensor:
+    """Return how lopsided each neuron's distribution is: the mean cube of its standardised activations.
+
+    Args:
+        activations: Pooled activations, shape ``(images, neurons)``.
+
+    Returns:
+        Shape ``(neurons,)``, float32; NaN for constant neurons.
+
+    Example:
+        >>> skewness(torch.tensor([[0.0, 0.0], [1.0, 0.0], [2.0, 6.0]]))
+        tensor([0.0000, 0.7071])
+
+    """
+    found = [activations.new_empty(0, dtype=torch.float32)]
+    for part in _parts(activations.shape[1]):
+        columns = standardised_columns(activations[:, part])
+        found.append((columns.pow(3).sum(dim=0) * len(columns) ** 0.5).to(torch.float32))
+    return torch.cat(found)
+
+
+def chance_p_values(best: Tensor, lopsidedness: Tensor, null: Tensor, draws: int = DRAWS) -> Tensor:
+    r"""Return how often permuted neurons of like distribution reach so good a best score.
+
+    .. math:: p = (1 + \#\{\text{null} \ge t\}) / (1 + \#\text{null})
+
+    Args:
+        best: Best score of every neuron of a layer, shape ``(neurons,)``; NaN for neurons that do not count.
+        lopsidedness: Skewness of every neuron, of the same shape.
+        null: Best scores under permutation, shape ``(neurons, rounds)``.
+        draws: Permutations that a neuron is compared with at least: those of the neurons of nearest skewness.
+
+    Returns:
+        Shape ``(neurons,)``, float64; NaN where ``best`` is.
+
+    Example:
+        >>> chance_p_values(torch.tensor([3.0, 1.0]), torch.zeros(2), torch.tensor([[1.0, 2.0], [2.0, 0.0]]), draws=4)
+        tensor([0.2000, 0.8000], dtype=torch.float64)
+
+    """
+    p_values = torch.full(best.shape, torch.nan, dtype=torch.float64, device=best.device)
+    live = (~best.isnan()).nonzero().flatten()
+    if not len(live):
+        return p_values
+    live = live[lopsidedness[live].argsort(stable=True)]
+    rounds = null.shape[1]
+    window = min(len(live), ceil(draws / rounds))
+    windows = null[live].T.contiguous().unfold(1, window, 1)
+    starts = (torch.arange(len(live), device=best.device) - window // 2).clamp_(0, len(live) - window)
+    for neurons, start in zip(
+        torch.split(live, _P_VALUES_AT_ONCE), torch.split(starts, _P_VALUES_AT_ONCE), strict=True
+    ):
+        above = (windows[:, start] >= best[neurons, None]).sum(dim=(0, 2))
+        p_values[neurons] = (1 + above).to(torch.float64) / (1 + rounds * window)
+    return p_values
+
+
+def permutation_p_values(
+    activations: Tensor,
+    scorer: Scorer,
+    draws: int = DRAWS,
+    least_total: int = LEAST_TOTAL,
+    *,
+    seed: int = 0,
+    max_bytes: int = 2**26,
 ) -> Tensor:
     """Return how often a neuron's best score would be as good if its activations belonged to other images.
 
     The null is of the *maximum over the vocabulary*, so no correction for the number of concepts is needed. It
     depends on a neuron only through the shape of its distribution; therefore neurons share their permutations with
     those of nearest skewness. All neurons together take ``least_total`` permutations, or one each if they are more,
-    and every neuron is compared with at least ``draws`` of them: about as much work as labelling the layer
-    once or twice more.
-
-    Each permutation is a random order of the images followed by a random rotation for each neuron. A similarity
-    whose score depends on the other neurons of the call sees these permuted as well.
+    and every neuron is compared with at least ``draws`` of them, or with all there are where most neurons are constant:
+    about as much work as labelling the layer once or twice more.
 
     Args:
-        activations: Pooled activations, shape ``(images, neurons)``.
+        activations: Pooled activations of a whole layer, shape ``(images, neurons)``.
         scorer: The similarity that chose the labels, prepared for the concept matrix of these images.
         draws: Permutations that a neuron is compared with; the lowest p-value is ``1 / (1 + draws)``.
         least_total: Fewest permutations of all neurons together.
         seed: Seed of the permutations.
-        max_bytes: Most bytes of the float64 scores of one call.
+        max_bytes: Most bytes of permuted activations in memory, and of the scores of some concepts.
 
     Returns:
         Shape ``(neurons,)``, float64; NaN for constant and non-finite neurons.
@@ -58,54 +224,24 @@ def permutation_p_values(  # noqa: PLR0917
         P-values should never be zero, 2010.
 
     """
-    for name, value in (("draws", draws), ("least_total", least_total), ("max_bytes", max_bytes)):
-        check_positive(name, value)
-    live = live_neurons(activations).nonzero().flatten()
-    p_values = torch.full((activations.shape[1],), torch.nan, dtype=torch.float64, device=activations.device)
-    if not len(live):
-        return p_values
-    live = live[_skewness(activations, live).argsort()]
-    columns = activations[:, live]
-    width = _calls_width(columns, scorer, max_bytes)
-    observed = _best_scores(columns, scorer, width)
-    generator = torch.Generator().manual_seed(seed)
-    window = min(len(live), draws, ceil(draws * len(live) / least_total))
-    null = torch.stack(
-        [_best_scores(_permuted(columns, generator), scorer, width) for _ in range(ceil(draws / window))]
-    )
-    for neuron in range(len(live)):
-        start = min(max(0, neuron - window // 2), len(live) - window)
-        share = null[:, start : start + window].flatten()
-        p_values[live[neuron]] = exceedance_p_values(observed[neuron : neuron + 1], share)[0]
-    return p_values
+    check_positive("max_bytes", max_bytes)
+    size = activations.shape[1]
+    rounds, width = permutation_rounds(size, draws, least_total), concepts_at_once(size, max_bytes)
+    null = permuted_scores(activations, scorer, rounds, width, layer_size=size, seed=seed, max_bytes=max_bytes)
+    best = best_scores(activations, scorer, width).where(live_neurons(activations), torch.nan)
+    return chance_p_values(best, skewness(activations), null, draws)
 
 
-def _calls_width(columns: Tensor, scorer: Scorer, max_bytes: int) -> int:
-    """Return how many neurons one call may score."""
-    return max(1, max_bytes // (8 * scorer(columns[:, :1]).shape[1]))
+def concepts_at_once(layer_size: int, max_bytes: int) -> int:
+    """Return how many concepts to score at once, the same on processes with different shares of neurons.
+
+    Args:
+        layer_size: Neurons of the layer.
+        max_bytes: Most bytes of the float64 scores of these concepts.
+
+    """
+    return max(_FEWEST_CONCEPTS, max_bytes // (8 * max(1, layer_size)))
 
 
-def _best_scores(columns: Tensor, scorer: Scorer, width: int) -> Tensor:
-    scores = (scorer(part) for part in torch.split(columns, width, dim=1))
-    return torch.cat([part.nan_to_num(nan=-torch.inf).amax(dim=1).to(torch.float64) for part in scores])
-
-
-def _permuted(columns: Tensor, generator: torch.Generator) -> Tensor:
-    """Return columns in one random order, each rotated by a random number of images."""
-    images, count = columns.shape
-    order = torch.randperm(images, generator=generator).to(columns.device)
-    rotations = torch.randint(images, (count,), generator=generator).to(columns.device)
-    permuted = torch.empty_like(columns)
-    for part in _parts(count):
-        rows = (order[:, None] + rotations[part]) % images
-        permuted[:, part] = columns[:, part].gather(0, rows)
-    return permuted
-
-
-def _skewness(activations: Tensor, neurons: Tensor) -> Tensor:
-    parts = (standardised_columns(activations[:, neurons[part]]) for part in _parts(len(neurons)))
-    return torch.cat([part.pow(3).sum(dim=0) for part in parts])
-
-
-def _parts(count: int, width: int = 256) -> Iterator[slice]:
-    return (slice(start, start + width) for start in range(0, count, width))
+def _parts(count: int) -> Iterator[slice]:
+    return (slice(start, start + _NEURONS_AT_ONCE) for start in range(0, count, _NEURONS_AT_ONCE))

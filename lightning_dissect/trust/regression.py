@@ -4,9 +4,8 @@ import torch
 from torch import Tensor
 
 from lightning_dissect.checks import check_positive
-from lightning_dissect.similarity import live_neurons
-from lightning_dissect.similarity.concept_space import ConceptSpace
-from lightning_dissect.standardise import standardised_columns
+from lightning_dissect.similarity import CrossProducts, live_neurons
+from lightning_dissect.trust.concept_axes import ConceptAxes
 
 
 class ConceptRegression:
@@ -25,20 +24,22 @@ class ConceptRegression:
     generalised cross-validation: about 0 or below if there is nothing, 1 if they say all. It is the regression whose
     single weights the similarity `Correlation` ranks, with the same ``shrinkage``.
 
+    Activations are read once, for their products with the image factors and the nuisances.
+
     Args:
-        space: The concepts' common space on the images.
+        axes: What all layers share of the concept matrix of these images.
         nuisances: Orthonormal centred columns to take out first, shape ``(images, nuisances)``.
         shrinkage: Assumed ratio of noise to signal in a neuron.
 
     Raises:
         ValueError:
-            If ``shrinkage`` is not positive, or there are not at least two images more than nuisances.
+            If ``shrinkage`` is not positive, there are not at least two images more than nuisances, or the nuisances
+            are of other images.
 
     Example:
         >>> generator = torch.Generator().manual_seed(0)
         >>> concept_matrix, noise = torch.randn(200, 9, generator=generator), torch.randn(200, 1, generator=generator)
-        >>> space = ConceptSpace(concept_matrix, max_rank=64, seed=0, max_bytes=2**20)
-        >>> regression = ConceptRegression(space, torch.empty(200, 0))
+        >>> regression = ConceptRegression(ConceptAxes(concept_matrix), torch.empty(200, 0))
         >>> explained = regression.explained(torch.cat([concept_matrix[:, :1] - concept_matrix[:, 1:2], noise], dim=1))
         >>> explained[0] > 0.99, explained[1] < 0.05
         (tensor(True), tensor(True))
@@ -48,21 +49,24 @@ class ConceptRegression:
 
     """
 
-    def __init__(self, space: ConceptSpace, nuisances: Tensor, shrinkage: float = 1.0) -> None:
+    def __init__(self, axes: ConceptAxes, nuisances: Tensor, shrinkage: float = 1.0) -> None:
         check_positive("shrinkage", shrinkage)
         images, count = nuisances.shape
+        if images != axes.shape[0]:
+            raise ValueError(f"Expected `nuisances` of the {axes.shape[0]} images of `axes` but got {images} images.")
         self._degrees = images - 1 - count
         if self._degrees < 1:
             raise ValueError(
                 f"Expected at least two images more than nuisances but got {images} images and {count} nuisances."
             )
-        self._space, self._nuisances = space, nuisances.to(torch.float64)
-        strengths, directions = torch.linalg.eigh(space.covariance())
-        scaled = directions * strengths.clamp_(min=0).sqrt()
-        shared = scaled.T @ space.project(self._nuisances)
-        energies, axes = torch.linalg.eigh(torch.diag(strengths) - shared @ shared.T)
+        self._factors, self._nuisances = axes.image_factors, nuisances.to(axes.towards)
+        self._max_bytes = axes.max_bytes
+        on_factors = CrossProducts.of(self._nuisances, self._factors, axes.max_bytes).products
+        shared = axes.towards.T @ on_factors
+        energies, turned = torch.linalg.eigh(torch.diag(axes.strengths) - shared @ shared.T)
         energies.clamp_(min=0)
-        self._axes = scaled @ axes
+        towards = axes.towards @ turned
+        self._towards = torch.cat([towards, -on_factors.T @ towards])
         self._gain = (energies + 2 * shrinkage) / (energies + shrinkage).square()
         self._fitted = float((energies / (energies + shrinkage)).sum())
 
@@ -77,43 +81,25 @@ class ConceptRegression:
             combination of nuisances.
 
         """
-        live = live_neurons(activations)
-        explained: Tensor = self._axes.new_full((activations.shape[1],), torch.nan)
-        blocks = torch.split(activations[:, live], self._space.width, dim=1)
-        explained[live] = torch.cat([self._explained(standardised_columns(block)) for block in blocks])
-        return explained
+        width = max(1, self._max_bytes // (8 * len(self._towards)))
+        return torch.cat([self._explained(block) for block in torch.split(activations, width, dim=1)])
 
-    def _explained(self, columns: Tensor) -> Tensor:
-        left = columns - self._nuisances @ (self._nuisances.T @ columns)
-        energy = left.square().sum(dim=0)
+    def _explained(self, activations: Tensor) -> Tensor:
+        sums = self._products(activations)
+        norms = sums.energies.sqrt().where(live_neurons(activations), torch.nan)
+        products = sums.products.div_(norms)
+        energy = 1 - products[self._factors.shape[1] :].square().sum(dim=0)
         energy = energy.where(energy > torch.finfo(torch.float32).eps, torch.nan)
-        along = self._axes.T @ self._space.project(left)
-        unexplained = (energy - self._gain @ along.square()).clamp_(min=0) / energy
+        along = self._towards.T @ products
+        unexplained = (energy - self._gain @ along.square_()).clamp_(min=0) / energy
         explained: Tensor = 1 - unexplained * (self._degrees / (self._degrees - self._fitted)) ** 2
         return explained
 
-
-def principal_components(features: Tensor, count: int) -> Tensor:
-    """Return the directions over images in which standardised features vary most.
-
-    Args:
-        features: Shape ``(images, features)``; constant and non-finite ones do not count.
-        count: Most components.
-
-    Returns:
-        Orthonormal centred columns, strongest first, shape ``(images, components)``, float64; fewer than ``count``
-        where the features have fewer dimensions.
-
-    Example:
-        >>> principal_components(torch.tensor([[1.0, 2.0], [2.0, 4.0], [3.0, 6.0]]), count=2).abs()
-        tensor([[0.7071],
-                [0.0000],
-                [0.7071]], dtype=torch.float64)
-
-    """
-    columns = standardised_columns(features[:, live_neurons(features)])
-    tall = len(columns) > columns.shape[1]
-    strengths, vectors = torch.linalg.eigh(columns.T @ columns if tall else columns @ columns.T)
-    kept = (strengths > 1e-10 * columns.shape[1]).nonzero().flatten().flip(0)[:count]
-    components: Tensor = columns @ (vectors[:, kept] / strengths[kept].sqrt()) if tall else vectors[:, kept]
-    return components
+    def _products(self, activations: Tensor) -> CrossProducts:
+        """Multiply activations with image factors and nuisances, some images at a time."""
+        sums = CrossProducts(len(self._towards), activations.shape[1], activations.device)
+        rows = max(1, self._max_bytes // (8 * (len(self._towards) + activations.shape[1])))
+        parts = (torch.split(values, rows) for values in (activations, self._factors, self._nuisances))
+        for batch, *columns in zip(*parts, strict=True):
+            sums.update(batch, torch.cat([values.to(torch.float64) for values in columns], dim=1))
+        return sums

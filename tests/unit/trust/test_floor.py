@@ -1,8 +1,7 @@
 import pytest
 import torch
 
-from lightning_dissect.similarity.concept_space import ConceptSpace
-from lightning_dissect.trust import UntrainedFloor, false_discovery_q_values
+from lightning_dissect.trust import ConceptAxes, UntrainedFloor, false_discovery_q_values
 
 
 def draw(*shape, seed=0):
@@ -23,7 +22,7 @@ def untrained(statistics, seed, units=100):
 def floor_of(images, networks=4, **options):
     statistics, matrix = images
     features = [untrained(statistics, 10 * seed) for seed in range(1, networks + 1)]
-    return UntrainedFloor(ConceptSpace(matrix, 64, 0, 2**20), features, **options)
+    return UntrainedFloor(ConceptAxes(matrix), features, **options)
 
 
 @pytest.mark.parametrize("networks", [2, 3, 4])
@@ -54,7 +53,7 @@ def test_widening_raises_p_values(images):
 def test_few_images_take_few_components(images):
     statistics, matrix = images
     features = [untrained(statistics, seed)[:12] for seed in (10, 20)]
-    floor = UntrainedFloor(ConceptSpace(matrix[:12], 64, 0, 2**20), features)
+    floor = UntrainedFloor(ConceptAxes(matrix[:12]), features)
     assert floor.explained(matrix[:12]).isfinite().all()
 
 
@@ -63,6 +62,21 @@ def test_a_dead_neuron_is_not_above(images):
     explained = floor.explained(torch.ones(300, 1))
     assert explained.isnan().all()
     assert floor.p_values(explained).tolist() == [1.0]
+
+
+def test_order_of_images_does_not_matter(images):
+    statistics, matrix = images
+    order = torch.randperm(300, generator=torch.Generator().manual_seed(0))
+    features, activations = [untrained(statistics, seed) for seed in (10, 20)], matrix[:, 5:8]
+    floor = UntrainedFloor(ConceptAxes(matrix), features)
+    shuffled = UntrainedFloor(ConceptAxes(matrix[order]), [of_network[order] for of_network in features])
+    torch.testing.assert_close(floor.explained(activations), shuffled.explained(activations[order]))
+    torch.testing.assert_close(floor.null, shuffled.null)
+
+
+def test_no_neuron(images):
+    floor = floor_of(images)
+    assert floor.p_values(floor.explained(torch.empty(300, 0))).shape == (0,)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +89,7 @@ def test_a_dead_neuron_is_not_above(images):
 )
 def test_faulty_features(images, features, message):
     with pytest.raises(ValueError, match=message):
-        UntrainedFloor(ConceptSpace(images[1], 64, 0, 2**20), features)
+        UntrainedFloor(ConceptAxes(images[1]), features)
 
 
 @pytest.mark.parametrize("name", ["components", "widening"])

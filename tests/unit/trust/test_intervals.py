@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from lightning_dissect.trust import quality_intervals
-from lightning_dissect.trust.intervals import _jackknife_error, _without_each_image
 
 
 @pytest.fixture
@@ -16,8 +15,18 @@ def probe():
     return activations, presence, candidates
 
 
+class Columns:
+    """Any numbers as presence."""
+
+    def __init__(self, values):
+        self.values, self.shape = values, tuple(values.shape)
+
+    def columns(self, concepts, images=slice(None)):
+        return self.values[images][:, concepts].double()
+
+
 def intervals_of(activations, presence, candidates, **options):
-    return quality_intervals(activations, lambda chosen: presence[:, chosen], candidates, **options)
+    return quality_intervals(activations, Columns(presence), candidates, **options)
 
 
 def test_by_leaving_out_every_image_in_turn(probe):
@@ -116,16 +125,22 @@ def test_a_higher_confidence_widens(probe):
     assert (wide.contenders | ~narrow.contenders).all()
 
 
-def test_jackknife_error_of_the_mean_is_the_textbook_one():
-    values = torch.rand(40, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    left_out = (values.sum() - values) / 39
-    torch.testing.assert_close(_jackknife_error(left_out), values.std() / math.sqrt(40))
+def test_no_neuron_and_no_candidate(probe):
+    activations, presence, _ = probe
+    assert intervals_of(activations[:, :0], presence, torch.empty(0, 3, dtype=torch.int64)).low.shape == (0, 3)
+    none = intervals_of(activations, presence, torch.full((4, 2), -1))
+    assert none.quality.isnan().all()
+    assert none.low.isnan().all()
+    assert not none.contenders.any()
 
 
-def test_leaving_out_what_makes_a_column_constant_is_undefined():
-    a = torch.tensor([2.0, -0.5, -0.5, -0.5, -0.5], dtype=torch.float64)[:, None, None]
-    left_out = _without_each_image(a, a, torch.ones(1, 1, dtype=torch.float64))
-    assert left_out.flatten().isnan().tolist() == [True, False, False, False, False]
+def test_a_neuron_does_not_depend_on_those_beside_it(probe):
+    activations, presence, candidates = probe
+    whole = intervals_of(activations, presence, candidates)
+    for neuron in range(4):
+        alone = intervals_of(activations[:, [neuron]], presence, candidates[[neuron]])
+        for name in ("quality", "low", "high", "contenders"):
+            assert torch.equal(getattr(whole, name)[[neuron]].nan_to_num(), getattr(alone, name).nan_to_num())
 
 
 @pytest.mark.parametrize(
@@ -139,6 +154,6 @@ def test_leaving_out_what_makes_a_column_constant_is_undefined():
 )
 def test_faulty_input(probe, changes, message):
     activations, presence, candidates = probe
-    arguments = {"activations": activations, "presence": lambda chosen: presence[:, chosen], "candidates": candidates}
+    arguments = {"activations": activations, "presence": Columns(presence), "candidates": candidates}
     with pytest.raises(ValueError, match=message):
         quality_intervals(**(arguments | changes))

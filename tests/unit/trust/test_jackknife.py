@@ -1,0 +1,42 @@
+import math
+
+import pytest
+import torch
+
+from lightning_dissect.standardise import standardised_columns
+from lightning_dissect.trust import jackknife as module
+from lightning_dissect.trust.jackknife import jackknife, jackknife_error, leaving_each_out
+
+
+def draw(*shape, seed=0):
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def rows_of(values):
+    return standardised_columns(values).T.contiguous()
+
+
+@pytest.mark.parametrize("power", [1, 12, 60])
+def test_the_compiled_loop_does_what_torch_does(power, monkeypatch):
+    rows, columns = rows_of(draw(300, 20).pow(power)), rows_of(draw(300, 7, seed=1).pow(power))
+    rows[3] = math.nan
+    columns[2] = math.nan
+    columns[5] = rows[4]
+    pairs = torch.randint(-1, 7, (20, 4), generator=torch.Generator().manual_seed(2))
+    pairs[6] = -1
+    compiled = jackknife(rows, columns, pairs)
+    monkeypatch.setattr(module, "runs_compiled", lambda *tensors: False)
+    for found, expected in zip(compiled, jackknife(rows, columns, pairs), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-7, atol=1e-10, equal_nan=True)
+
+
+def test_jackknife_error_of_the_mean_is_the_textbook_one():
+    values = draw(40)
+    left_out = (values.sum() - values) / 39
+    torch.testing.assert_close(jackknife_error(left_out), values.std() / math.sqrt(40))
+
+
+def test_leaving_out_what_makes_a_column_constant_is_undefined():
+    a = torch.tensor([2.0, -0.5, -0.5, -0.5, -0.5], dtype=torch.float64) / math.sqrt(5)
+    left_out = leaving_each_out(a, a[None], torch.ones(1, dtype=torch.float64))
+    assert left_out.flatten().isnan().tolist() == [True, False, False, False, False]
