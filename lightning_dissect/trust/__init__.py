@@ -6,6 +6,7 @@ from lightning_dissect.trust.intervals import QualityIntervals, quality_interval
 from lightning_dissect.trust.permutation import permutation_p_values
 from lightning_dissect.trust.regression import ConceptRegression, principal_components
 from lightning_dissect.trust.untrained import calibrating, has_gathered_statistics, untrained_copy
+from lightning_dissect.trust.untrained_networks import UntrainedNetworks
 from lightning_dissect.trust.verdict import LabelTrust, TrustTable, Verdict, assess_labels
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "QualityIntervals",
     "TrustTable",
     "UntrainedFloor",
+    "UntrainedNetworks",
     "Verdict",
     "assess_labels",
     "calibrating",
