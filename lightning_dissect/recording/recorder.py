@@ -37,6 +37,7 @@ class ActivationRecorder:
     Args:
         layers: Layers by name, from `select_layers`.
         storage: Where the activations of all layers are held; by default all in memory.
+        max_units: Most neurons kept per layer, evenly spaced over the layer; all of them by default.
 
     Example:
         >>> from torch import nn
@@ -53,8 +54,14 @@ class ActivationRecorder:
 
     """
 
-    def __init__(self, layers: Mapping[str, SelectedLayer], storage: ActivationStorage | None = None) -> None:
+    def __init__(
+        self,
+        layers: Mapping[str, SelectedLayer],
+        storage: ActivationStorage | None = None,
+        max_units: int | None = None,
+    ) -> None:
         self.layers = dict(layers)
+        self.max_units = max_units
         storage = ActivationStorage() if storage is None else storage
         self._activations = {name: PooledActivations(storage) for name in self.layers}
         self._travelling: tuple[HostTransfer, Tensor, Tensor | None] | None = None
@@ -160,6 +167,18 @@ class ActivationRecorder:
         if not self._travelling[0].pending:
             self._store()
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Do not listen to the forwards of a ``with`` block, even if a batch is open."""
+        active = {hook: hook.active for hook in self._hooks.values()}
+        for hook in active:
+            hook.active = False
+        try:
+            yield
+        finally:
+            for hook, before in active.items():
+                hook.active = before
+
     def reset(self) -> None:
         """Forget all activations, failures and firings, and drop an open batch; stay attached or not."""
         self._sample_ids = self._travelling = None
@@ -174,7 +193,7 @@ class ActivationRecorder:
             with _failure_kept(hook):
                 values = hook.take()
                 if values is not None:
-                    taken[name] = values
+                    taken[name] = _evenly_spaced(values, self.max_units)
         return taken
 
     def _store(self) -> None:
@@ -192,6 +211,14 @@ class ActivationRecorder:
     def __getstate__(self) -> dict[str, Any]:
         self._store()
         return {**self.__dict__, "_release": None, "_sample_ids": None}
+
+
+def _evenly_spaced(values: Tensor, most: int | None) -> Tensor:
+    """Return at most so many columns, spread over all of them."""
+    columns = values.shape[1]
+    if most is None or columns <= most:
+        return values
+    return values[:, torch.arange(most, device=values.device) * columns // most]
 
 
 @contextmanager

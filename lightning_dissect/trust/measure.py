@@ -22,6 +22,9 @@ from lightning_dissect.trust.permutation import (
 )
 from lightning_dissect.trust.verdict import TrustTable
 
+FEWEST_IMAGES = 3
+"""With fewer images none can be left out."""
+
 
 @dataclass(frozen=True)
 class TrustColumns:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
+
+from lightning_dissect.trust.bare_copy import bare_copy
 
 
 def untrained_copy(model: nn.Module, seed: int) -> nn.Module:
@@ -20,7 +21,7 @@ def untrained_copy(model: nn.Module, seed: int) -> nn.Module:
     fill them by `calibrating` before features are taken.
 
     Args:
-        model: Any module that `copy.deepcopy` can copy, on any devices.
+        model: Any module, on any devices; what of it is copied says `bare_copy`.
         seed: Seed of the random weights.
 
     Returns:
@@ -28,7 +29,8 @@ def untrained_copy(model: nn.Module, seed: int) -> nn.Module:
 
     Raises:
         ValueError:
-            If the model has no parameters, or one that is not initialised yet.
+            If the model has no parameters, or one that is not initialised yet or is held in shards by several
+            processes; or if it cannot be copied.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
@@ -39,9 +41,9 @@ def untrained_copy(model: nn.Module, seed: int) -> nn.Module:
         (False, False)
 
     """
-    _check_initialised(model)
+    _check_parameters(model)
     with torch.inference_mode(mode=False), torch.no_grad():
-        copy = deepcopy(model).eval().requires_grad_(False)
+        copy = bare_copy(model).eval().requires_grad_(False)
         devices = [parameter.device for parameter in copy.parameters()]
         for parameter in copy.parameters():
             parameter.data = parameter.data.cpu()
@@ -122,7 +124,7 @@ def _shuffle(parameter: Tensor) -> None:
     parameter.copy_(flat[torch.randperm(len(flat))].view_as(parameter))
 
 
-def _check_initialised(model: nn.Module) -> None:
+def _check_parameters(model: nn.Module) -> None:
     parameters = dict(model.named_parameters())
     if not parameters:
         raise ValueError(
@@ -134,3 +136,14 @@ def _check_initialised(model: nn.Module) -> None:
                 f"Expected all parameters of `model` to be initialised but got {name!r}, which is not. "
                 "Run one forward pass first."
             )
+    sharded = [name for name, parameter in parameters.items() if _is_sharded(parameter)]
+    sharded += [name for name, module in model.named_modules() if "_fsdp_wrapped_module" in module._modules]
+    if sharded:
+        raise ValueError(
+            f"Expected all parameters of `model` to be whole but got {sharded[0]!r}, of which this process holds a "
+            "part or nothing. Models that are sharded over processes (FSDP, DTensor, DeepSpeed) cannot be copied."
+        )
+
+
+def _is_sharded(parameter: nn.Parameter) -> bool:
+    return parameter.is_meta or hasattr(parameter, "device_mesh") or hasattr(parameter, "ds_id")

@@ -1,0 +1,171 @@
+"""Judging the labels of a run: what untrained networks explain is learned once, every dissection is held against it."""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from lightning_dissect.budget import ByteBudget
+from lightning_dissect.concept_matrix import ConceptMatrix
+from lightning_dissect.peers import Peers
+from lightning_dissect.recording import (
+    ActivationStorage,
+    PooledActivations,
+    SelectedLayer,
+    exchange_neurons,
+)
+from lightning_dissect.similarity import Scorer
+from lightning_dissect.trust.concept_axes import ConceptAxes
+from lightning_dissect.trust.floor import UntrainedFloor
+from lightning_dissect.trust.measure import TrustColumns
+from lightning_dissect.trust.untrained_networks import UntrainedNetworks
+from lightning_dissect.types import NeuronLabel
+
+
+class LabelJudge:
+    """Says of every label of a run whether it is clear, ambiguous or withheld.
+
+    During the first dissection untrained copies of the model run beside it; what concepts explain of them is the floor
+    for this dissection and for all that follow on the same images and concepts. Where images or concepts change, or
+    copies cannot be had, labels are held against chance alone and `basis` says so.
+
+    Args:
+        false_discovery_rate: Share of wrong discoveries in a layer that is put up with, against chance and against the
+            untrained networks alike.
+        untrained_networks: Copies of the model with random weights; 0 holds labels against chance alone.
+        budget: Who may hold how many bytes.
+        seed: Seed of the random weights.
+
+    Attributes:
+        basis: What labels are held against, for people.
+
+    Raises:
+        ValueError:
+            If ``false_discovery_rate`` is not between 0 and 1, or ``untrained_networks`` is negative or 1.
+
+    Example:
+        >>> LabelJudge(0.05, untrained_networks=0, budget=ByteBudget()).basis
+        'chance'
+
+    """
+
+    def __init__(self, false_discovery_rate: float, untrained_networks: int, budget: ByteBudget, seed: int = 0) -> None:
+        if not 0 < false_discovery_rate < 1:
+            raise ValueError(
+                "Expected `false_discovery_rate` to be between 0 and 1, or None where no label is to be judged, "
+                f"but got {false_discovery_rate}."
+            )
+        if untrained_networks < 0 or untrained_networks == 1:
+            raise ValueError(
+                "Expected `untrained_networks` to be 0 or at least 2, since some of them say what images look like "
+                f"without training and the others are compared with, but got {untrained_networks}."
+            )
+        self.false_discovery_rate = false_discovery_rate
+        self.basis = "chance" if untrained_networks == 0 else f"chance and {untrained_networks} untrained networks"
+        self._copies = untrained_networks
+        self._budget = budget
+        self._seed = seed
+        self._networks: UntrainedNetworks | None = None
+        self._floors: dict[str, UntrainedFloor] = {}
+        self._learned_with: Scorer | None = None
+
+    def attach(self, model: nn.Module, select: Callable[[nn.Module], Mapping[str, SelectedLayer]]) -> None:
+        """Have untrained copies run along with a model, unless that has been done in this run.
+
+        Args:
+            model: The model that is dissected.
+            select: Chooses the layers of the model and of each copy, as `select_layers` does.
+
+        """
+        self.detach()
+        if self._copies and self._learned_with is None:
+            storage = ActivationStorage(self._budget.work)
+            self._networks = UntrainedNetworks(model, select, copies=self._copies, seed=self._seed, storage=storage)
+            self._networks.attach()
+
+    def detach(self) -> None:
+        """Let the copies rest; harmless if there are none."""
+        if self._networks is not None:
+            self._networks.detach()
+
+    def start_batch(self, sample_ids: Tensor) -> None:
+        """Announce the images of the next forward pass; see `UntrainedNetworks.start_batch`."""
+        if self._networks is not None:
+            self._networks.start_batch(sample_ids)
+
+    def end_batch(self, keep: Tensor) -> None:
+        """Keep what the copies said of the batch; see `UntrainedNetworks.end_batch`."""
+        if self._networks is not None:
+            self._networks.end_batch(keep)
+
+    def learn(
+        self, scorer: Scorer, concept_matrix: ConceptMatrix, row_ids: Tensor, layers: Sequence[str], peers: Peers
+    ) -> None:
+        """Make the floors of all layers, the same on every process, and let go of the copies.
+
+        Args:
+            scorer: What was prepared for the concept matrix; another object stands for another matrix.
+            concept_matrix: Image-text similarities, shape ``(images, concepts)``.
+            row_ids: Sample id of each row, shape ``(images,)``.
+            layers: The layers that are labelled.
+            peers: The processes; each must call this.
+
+        """
+        networks, self._networks = self._networks, None
+        if networks is None:
+            if self._floors and scorer is not self._learned_with:
+                self._give_up("The images or concepts are no longer those of the first dissection.", peers)
+            return
+        networks.close()
+        self._learned_with = scorer
+        failures = [failure for failure in peers.all_gather(networks.failure) if failure is not None]
+        if failures:
+            self._give_up(failures[0], peers)
+            return
+        axes = ConceptAxes(concept_matrix, max_bytes=self._budget.work // 4)
+        for layer in layers:
+            copies = [self._whole(state, peers) for state in networks.features(layer)]
+            if all(torch.equal(sample_ids, row_ids) for sample_ids, _ in copies):
+                with suppress(ValueError):
+                    self._floors[layer] = UntrainedFloor(axes, [features for _, features in copies])
+
+    def floor(self, layer: str) -> UntrainedFloor | None:
+        """Return what to hold a layer against beside chance; nothing where it has too few images or living units.
+
+        Args:
+            layer: Name of the layer.
+
+        """
+        return self._floors.get(layer)
+
+    def judged(
+        self, neurons: Sequence[NeuronLabel], columns: TrustColumns, floor: UntrainedFloor | None
+    ) -> tuple[NeuronLabel, ...]:
+        """Return the neurons of a layer with their verdicts.
+
+        Args:
+            neurons: All neurons of the layer.
+            columns: What was measured of them.
+            floor: What they were measured with.
+
+        """
+        candidates = [[item.concept for item in neuron.candidates] for neuron in neurons]
+        verdicts = columns.table(floor).records(candidates, self.false_discovery_rate)
+        return tuple(
+            neuron if verdict is None else replace(neuron, status=verdict[0], trust=verdict[1])
+            for neuron, verdict in zip(neurons, verdicts, strict=True)
+        )
+
+    def _whole(self, state: PooledActivations, peers: Peers) -> tuple[Tensor, Tensor]:
+        """Return all units of a copy's layer on all images, as one process would have recorded them."""
+        share = exchange_neurons(state, peers, self._budget.work)
+        return share.sample_ids, torch.cat(peers.all_gather(share.activations), dim=1)
+
+    def _give_up(self, reason: str, peers: Peers) -> None:
+        self._floors = {}
+        self.basis = f"chance alone: {reason}"
+        if peers.rank == 0:
+            warnings.warn(f"Labels are held against chance, not against untrained networks. {reason}", stacklevel=2)
