@@ -20,7 +20,7 @@ def draw(*shape, seed=0):
 @pytest.fixture
 def layer():
     """Thirty neurons, of which some follow concepts, one is dead and one is not finite."""
-    matrix = ConceptMatrix(draw(150, 24), draw(200, 24, seed=1))
+    matrix = ConceptMatrix(draw(150, 24), draw(60, 24, seed=1))
     activations = draw(150, 30, seed=2).relu()
     activations[:, ::3] += 0.4 * matrix.columns(torch.arange(10)).relu()
     activations[:, 4], activations[3, 17] = 1.0, math.inf
