@@ -157,6 +157,8 @@ class PreparedLabelling:
         top_ids: Tensor,
         layer_size: int | None = None,
         over_processes: Callable[[Tensor], Tensor] = identity,
+        *,
+        with_quality: bool = True,
     ) -> LabelTable:
         """Label neurons of one layer, all of them or a process's share.
 
@@ -166,6 +168,8 @@ class PreparedLabelling:
             top_ids: Sample ids of those images, shape ``(neurons, top)``.
             layer_size: Neurons of the layer over all processes.
             over_processes: Sums exponentials over processes, see `Scorer.blocks`; all of them must then call this.
+            with_quality: Whether the candidates' quality is measured, else NaN: for callers that measure it together
+                with something else.
 
         Raises:
             ValueError:
@@ -185,7 +189,9 @@ class PreparedLabelling:
         scores, concepts = torch.full((len(live), best.values.shape[1]), torch.nan, dtype=torch.float64), best.concepts
         scores[live] = best.values
         concepts = concepts.new_full(scores.shape, -1).index_copy_(0, live.nonzero().flatten(), concepts)
-        quality = candidate_quality(activations, self.presence, concepts, self.settings.max_bytes)
+        quality = torch.full_like(scores, torch.nan)
+        if with_quality:
+            quality = candidate_quality(activations, self.presence, concepts, self.settings.max_bytes)
         return LabelTable(status, concepts, scores, quality, top_ids.cpu(), top_values.cpu())
 
     def _width(self, neurons: int) -> int:

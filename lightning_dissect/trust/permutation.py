@@ -17,8 +17,11 @@ DRAWS = 499
 LEAST_TOTAL = 4096
 """Fewest permutations of all neurons of a layer together."""
 
+NEURONS_AT_ONCE = 1024
+"""Permuted neurons that are scored together at least, where the similarity allows it."""
+
 _FEWEST_CONCEPTS = 64
-_NEURONS_AT_ONCE = 64
+_NEURONS_IN_CACHE = 64
 _P_VALUES_AT_ONCE = 1024
 
 
@@ -91,8 +94,9 @@ def permuted_scores(
     """Return the best scores that neurons reach when their activations belong to other images.
 
     A permutation is the random order of images of a round, followed by a random rotation for each neuron, and depends
-    on nothing but the seed, the round and the neuron's place in the layer. A similarity whose score depends on other
-    neurons sees these permuted as well.
+    on nothing but the seed, the round and the neuron's place in the layer. A similarity that compares a neuron with all
+    others sees these permuted as well, one round at a time; for any other, several rounds of a small layer are scored
+    together.
 
     Args:
         activations: Pooled activations of consecutive neurons, shape ``(images, neurons)``; there may be none.
@@ -110,17 +114,21 @@ def permuted_scores(
 
     """
     images, neurons = activations.shape
-    generator = torch.Generator().manual_seed(seed)
-    permuted = ActivationStorage(max_bytes).empty(neurons, images)
-    found = []
-    for _ in range(rounds):
-        order = torch.randperm(images, generator=generator)
-        rotations = torch.randint(images, (layer_size,), generator=generator)[first_unit : first_unit + neurons]
-        for part in _parts(neurons):
-            rows = activations[:, part].T.to("cpu", torch.float32)
-            torch.gather(torch.cat([rows, rows], dim=1), 1, order + rotations[part, None], out=permuted[part])
-        found.append(best_scores(permuted.T.to(activations.device), scorer, width, over_processes))
-    return torch.stack(found, dim=1)
+    watched = _Watched(over_processes)
+    most = max(1, NEURONS_AT_ONCE // layer_size)
+    room = ActivationStorage(max_bytes).empty(min(rounds, most) * neurons, images)
+    permutations = _permutations(images, layer_size, slice(first_unit, first_unit + neurons), seed)
+    found = activations.new_empty(neurons, rounds, dtype=torch.float32)
+    done = 0
+    while done < rounds:
+        together = 1 if not done or watched.was_called else min(most, rounds - done)
+        permuted = room[: together * neurons]
+        for copy, (order, rotations) in zip(permuted.view(together, neurons, images), permutations, strict=False):
+            _permute(activations, order, rotations, copy)
+        best = best_scores(permuted.T.to(activations.device), scorer, width, watched)
+        found[:, done : done + together] = best.view(together, neurons).T
+        done += together
+    return found
 
 
 def skewness(activations: Tensor) -> Tensor:
@@ -240,8 +248,35 @@ def concepts_at_once(layer_size: int, max_bytes: int) -> int:
         max_bytes: Most bytes of the float64 scores of these concepts.
 
     """
-    return max(_FEWEST_CONCEPTS, max_bytes // (8 * max(1, layer_size)))
+    return max(_FEWEST_CONCEPTS, max_bytes // (8 * max(NEURONS_AT_ONCE, layer_size)))
+
+
+class _Watched:
+    """Remembers whether a similarity asked for sums over processes, as those do that compare a neuron with others."""
+
+    def __init__(self, over_processes: Callable[[Tensor], Tensor]) -> None:
+        self.over_processes = over_processes
+        self.was_called = False
+
+    def __call__(self, values: Tensor) -> Tensor:
+        self.was_called = True
+        return self.over_processes(values)
+
+
+def _permutations(images: int, layer_size: int, units: slice, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the order of images of each round and the rotations of some neurons."""
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        order = torch.randperm(images, generator=generator)
+        yield order, torch.randint(images, (layer_size,), generator=generator)[units]
+
+
+def _permute(activations: Tensor, order: Tensor, rotations: Tensor, permuted: Tensor) -> None:
+    """Write activations in one order, each rotated on its own, as rows."""
+    for part in _parts(activations.shape[1]):
+        rows = activations[:, part].T.to("cpu", torch.float32)
+        torch.gather(torch.cat([rows, rows], dim=1), 1, order + rotations[part, None], out=permuted[part])
 
 
 def _parts(count: int) -> Iterator[slice]:
-    return (slice(start, start + _NEURONS_AT_ONCE) for start in range(0, count, _NEURONS_AT_ONCE))
+    return (slice(start, start + _NEURONS_IN_CACHE) for start in range(0, count, _NEURONS_IN_CACHE))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
+from lightning_dissect.concept_matrix import ConceptMatrix
 from lightning_dissect.labelling import CLIPDissect
 from lightning_dissect.metrics import PearsonCorrelation
 from lightning_dissect.presence import ConceptPresence
@@ -61,6 +62,17 @@ def test_candidates_are_the_best_scores_with_their_quality(activations, concept_
         for candidate, index in zip(neuron.candidates, best, strict=True):
             assert candidate.score == scores[neuron.unit, index].item()
             assert candidate.quality == pytest.approx(qualities[neuron.unit, index].item(), abs=1e-12)
+
+
+def test_quality_can_be_left_to_others(activations, concept_matrix):
+    top_ids, top_values = torch.zeros(2, activations.shape[1], 1)
+    prepared = CLIPDissect().prepared(ConceptMatrix.of(concept_matrix))
+    measured, left = (
+        prepared.table(activations, top_values, top_ids, with_quality=with_quality) for with_quality in (True, False)
+    )
+    assert torch.equal(measured.concepts, left.concepts)
+    assert left.qualities.shape == measured.qualities.shape
+    assert left.qualities.isnan().all()
 
 
 def test_a_similarity_by_name_is_the_object(activations, concept_matrix):
