@@ -167,8 +167,8 @@ class UntrainedNetworks:
 
     def _make_networks(self) -> list["_Network"]:
         self._activations, self._layer_failures = [], {}
-        self._calibrates = has_gathered_statistics(self._model)
         copies = [untrained_copy(self._model, self.seed + number) for number in range(self.copies)]
+        self._calibrates = has_gathered_statistics(self._model)
         return [
             _Network(named_layers(copy), ActivationRecorder(self._select(copy), self._storage, self.max_units))
             for copy in copies
