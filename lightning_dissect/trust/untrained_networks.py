@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.jit import ScriptModule
 from torch.utils._pytree import tree_map
 
 from lightning_dissect.checks import check_positive
@@ -238,8 +239,10 @@ def _names_around(name: str) -> list[str]:
 
 
 def _with_ancestors(model: nn.Module, layers: Mapping[str, SelectedLayer]) -> dict[str, nn.Module]:
+    """Return the layers and the modules around them, as far as they can tell of their calls."""
     named = named_layers(model)
-    return {name: named[name] for layer in layers for name in _names_around(layer)}
+    names = (name for layer in layers for name in _names_around(layer))
+    return {name: named[name] for name in names if not isinstance(named[name], ScriptModule)}
 
 
 @contextmanager
