@@ -97,12 +97,9 @@ def test_a_paused_recorder_does_not_listen(net: Net) -> None:
     with recorder, torch.no_grad():
         recorder.start_batch(IDS)
         net(IMAGES)
-        with pytest.raises(KeyError), recorder.paused():
-            net(IMAGES + 1)
-            raise KeyError
-        recorder.end_batch()
         with recorder.paused():
-            net(IMAGES)
+            net(IMAGES + 1)
+        recorder.end_batch()
     torch.testing.assert_close(recorder.activations["conv"].compute()[1], net.expected(IMAGES)["conv"])
 
 
