@@ -8,6 +8,7 @@ from copy import deepcopy
 from types import FunctionType, MethodType
 
 from torch import Tensor, nn
+from torch.jit import ScriptModule
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader, Dataset
@@ -47,22 +48,22 @@ def bare_copy(model: nn.Module) -> nn.Module:
     """
     memo: dict[int, object] = {}
     attributes: list[object] = []
-    for owner in model.modules():
+    memo |= {id(owner): _LEFT_OUT for owner in model.modules() if "torchmetrics" in _packages(owner)}
+    owners = [owner for owner in model.modules() if id(owner) not in memo and not isinstance(owner, ScriptModule)]
+    for owner in owners:
         _keep_hooks_of_torch(owner, memo)
-        if "torchmetrics" in _packages(owner):
-            memo[id(owner)] = _LEFT_OUT
-            continue
         for name, value in _attributes(owner):
             _check_function(owner, name, value)
             attributes.append(value)
     _leave_out_the_training(attributes, memo)
     _leave_out_what_cannot_be_copied(attributes, memo, [*model.modules(), *model.parameters(), *model.buffers()])
-    for owner in model.modules():
+    for owner in owners:
         if "_orig_mod" in owner._modules:
             memo[id(owner)] = deepcopy(owner._modules["_orig_mod"], memo)
     copy = deepcopy(model, memo)
     for module in list(copy.modules()):
-        _remove_gaps(module)
+        if not isinstance(module, ScriptModule):
+            _remove_gaps(module)
     return copy
 
 
@@ -112,8 +113,7 @@ def _is_copyable(value: object, memo: ChainMap[int, object]) -> bool:
 
 
 def _keep_hooks_of_torch(module: nn.Module, memo: dict[int, object]) -> None:
-    for name in _HOOKS:
-        hooks = vars(module).get(name, {})
+    for hooks in (vars(module)[name] for name in _HOOKS):
         memo[id(hooks)] = type(hooks)({key: hook for key, hook in hooks.items() if _is_of_torch(hook)})
 
 

@@ -137,7 +137,7 @@ def _check_parameters(model: nn.Module) -> None:
                 "Run one forward pass first."
             )
     sharded = [name for name, parameter in parameters.items() if _is_sharded(parameter)]
-    sharded += [name for name, module in model.named_modules() if "_fsdp_wrapped_module" in module._modules]
+    sharded += [name for name, module in model.named_modules() if hasattr(module, "_is_fsdp_managed_module")]
     if sharded:
         raise ValueError(
             f"Expected all parameters of `model` to be whole but got {sharded[0]!r}, of which this process holds a "

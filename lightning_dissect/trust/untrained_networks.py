@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.jit import ScriptModule
 from torch.utils._pytree import tree_map
 
 from lightning_dissect.checks import check_positive
@@ -167,8 +168,8 @@ class UntrainedNetworks:
 
     def _make_networks(self) -> list["_Network"]:
         self._activations, self._layer_failures = [], {}
-        self._calibrates = has_gathered_statistics(self._model)
         copies = [untrained_copy(self._model, self.seed + number) for number in range(self.copies)]
+        self._calibrates = has_gathered_statistics(self._model)
         return [
             _Network(named_layers(copy), ActivationRecorder(self._select(copy), self._storage, self.max_units))
             for copy in copies
@@ -238,8 +239,10 @@ def _names_around(name: str) -> list[str]:
 
 
 def _with_ancestors(model: nn.Module, layers: Mapping[str, SelectedLayer]) -> dict[str, nn.Module]:
+    """Return the layers and the modules around them, as far as they can tell of their calls."""
     named = named_layers(model)
-    return {name: named[name] for layer in layers for name in _names_around(layer)}
+    names = (name for layer in layers for name in _names_around(layer))
+    return {name: named[name] for name in names if not isinstance(named[name], ScriptModule)}
 
 
 @contextmanager

@@ -81,6 +81,28 @@ def test_records_what_the_layers_return(net: Net) -> None:
         torch.testing.assert_close(activations, expected)
 
 
+def test_few_units_are_kept_evenly(net: Net) -> None:
+    recorder = ActivationRecorder(select_layers(net, NAMES), max_units=4)
+    record(net, recorder)
+    expected = net.expected(IMAGES)
+    torch.testing.assert_close(recorder.activations["conv"].compute()[1], expected["conv"])
+    torch.testing.assert_close(recorder.activations["fc"].compute()[1], expected["fc"][:, [0, 1, 2, 3]])
+    few = ActivationRecorder(select_layers(net, NAMES), max_units=2)
+    record(net, few)
+    torch.testing.assert_close(few.activations["fc"].compute()[1], expected["fc"][:, [0, 2]])
+
+
+def test_a_paused_recorder_does_not_listen(net: Net) -> None:
+    recorder = ActivationRecorder(select_layers(net, NAMES))
+    with recorder, torch.no_grad():
+        recorder.start_batch(IDS)
+        net(IMAGES)
+        with recorder.paused():
+            net(IMAGES + 1)
+        recorder.end_batch()
+    torch.testing.assert_close(recorder.activations["conv"].compute()[1], net.expected(IMAGES)["conv"])
+
+
 def test_outputs_are_bit_identical(net: Net) -> None:
     with torch.no_grad():
         before = [net(images) for images in IMAGES.split(4)]

@@ -70,12 +70,17 @@ def test_a_running_trainer_stays_behind(tmp_path):
     trainer.validate(module, verbose=False)
     copy, _ = module.found
     assert copy._trainer is None
-    assert copy._fabric is None
     assert not any(hasattr(copy, name) for name in ("strong", "weak", "dead", "data", "metric"))
     gc.collect()
     assert sum(type(thing) is Trainer for thing in gc.get_objects()) == 1
     assert torch.equal(copy(IMAGES), module(IMAGES))
     assert copy.helper.trainer is not trainer
+
+
+def test_a_module_under_fabric_is_copied_without_it():
+    module, fabric = Module(), Helper(None)
+    module._fabric = weakref.proxy(fabric)
+    assert bare_copy(module)._fabric is None
 
 
 def test_optimisers_and_what_cannot_be_copied_stay_behind(model):
@@ -142,6 +147,16 @@ def test_compiled_modules_are_unwrapped(model):
     assert copy[0] is not model
     assert copy._compiled_call_impl is None
     assert torch.equal(copy(IMAGES), model(IMAGES).relu())
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+def test_scripted_modules_are_copied(model):
+    whole = nn.Sequential(torch.jit.script(model), nn.ReLU())
+    copy = bare_copy(whole)
+    assert torch.equal(copy(IMAGES), whole(IMAGES))
+    with torch.no_grad():
+        next(copy.parameters()).zero_()
+    assert next(whole.parameters()).any()
 
 
 def test_a_forward_on_the_instance_is_bound_anew(model):
