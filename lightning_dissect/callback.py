@@ -22,7 +22,7 @@ from lightning_dissect.checks import check_positive
 from lightning_dissect.dissector import DissectionError, Dissector
 from lightning_dissect.encoders import ImageTextEncoder
 from lightning_dissect.peers import Peers
-from lightning_dissect.presence import SigmoidConstants
+from lightning_dissect.presence import GivenPresence, SigmoidConstants
 from lightning_dissect.probe import ConceptVocabulary, ProbeSet, flatten_loaders, given_denormalize, probe_loader
 from lightning_dissect.progress_bar import ProgressBar
 from lightning_dissect.recording import Pooling
@@ -64,7 +64,9 @@ class NeuronDissection(_Callback):
         similarity: Function that chooses labels: ``"correlation"``, ``"soft_wpmi"``, ``"wpmi"``, ``"rank_reorder"``,
             ``"cosine"``, ``"cosine_cubed"`` or an object.
         presence: How an encoder's similarities become the presence that quality is measured with: ``"softmax"`` over
-            the concepts, `SigmoidConstants`, or ``"sigmoid"`` for the published constants of the encoder.
+            the concepts, `SigmoidConstants`, or ``"sigmoid"`` for the published constants of the encoder. Or a
+            presence of your own, a `GivenPresence` or a ``.csv`` or ``.npy`` file of one, with a row per image, in the
+            order of the dataset or by sample id; the encoder then only chooses the labels.
         pooling: How a layer's output becomes one number per image and neuron: ``"auto"``, ``"mean"``, ``"max"``,
             ``"cls"`` or an object.
         probe: Images to probe with, run through the model at the end of the validation; by default the validation's
@@ -106,7 +108,7 @@ class NeuronDissection(_Callback):
         encoder: str | ImageTextEncoder = "open_clip",
         similarity: str | Similarity = "correlation",
         *,
-        presence: str | SigmoidConstants = "softmax",
+        presence: str | Path | SigmoidConstants | GivenPresence = "softmax",
         pooling: str | Pooling = "auto",
         probe: Dataset[Any] | DataLoader[Any] | LightningDataModule | None = None,
         every_n_validations: int = 1,

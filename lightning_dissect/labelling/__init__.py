@@ -8,8 +8,10 @@ from lightning_dissect.labelling.concept_source import (
     resolve_concepts,
 )
 from lightning_dissect.labelling.label_table import LabelTable
+from lightning_dissect.labelling.own_presence import OwnPresence
 from lightning_dissect.labelling.shared_presence import shared_presence
 from lightning_dissect.labelling.specificity import label_specificity
+from lightning_dissect.labelling.specificity_judge import SpecificityJudge, with_specificity
 
 __all__ = [
     "AnnotatedConcepts",
@@ -17,8 +19,11 @@ __all__ = [
     "ConceptSource",
     "EncodedConcepts",
     "LabelTable",
+    "OwnPresence",
     "PreparedLabelling",
+    "SpecificityJudge",
     "label_specificity",
     "resolve_concepts",
     "shared_presence",
+    "with_specificity",
 ]

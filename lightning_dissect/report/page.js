@@ -2,19 +2,21 @@
 (() => {
   const CHUNK = 40;
   const BEST_FIRST = new Set(["score", "quality"]);
+  const VERDICTS = ["fits", "too specific", "too generic", "beside", "undecided"];
+  const ERRS = new Set(VERDICTS.slice(1, 4));
   const collator = new Intl.Collator(undefined, { numeric: true });
   const byId = (id) => document.getElementById(id);
   const data = JSON.parse(byId("data").textContent);
   const body = byId("neurons").tBodies[0];
   const headers = [...document.querySelectorAll("#neurons th[data-key]")];
 
-  const neurons = data.neurons.map(([layer, unit, status, candidates, images], order) => {
+  const neurons = data.neurons.map(([layer, unit, status, candidates, images, specificity], order) => {
     const concepts = candidates.map(([concept, score, quality]) => ({ concept: data.concepts[concept], score, quality }));
     const [first = { concept: "", score: null, quality: null }, ...others] = concepts;
     const runnerUps = others.map((other) => other.concept).join(" · ");
     const name = data.layers[layer] || "(model)";
     return {
-      order, layer, name, unit, concepts, images, runnerUps,
+      order, layer, name, unit, concepts, images, runnerUps, specificity, verdict: specificity?.[0] ?? "",
       status: data.statuses[status],
       label: first.concept, score: first.score, quality: first.quality,
       text: `${first.concept} ${runnerUps} ${name} #${unit} ${data.statuses[status]}`.toLowerCase(),
@@ -75,6 +77,13 @@
     return node;
   }
 
+  /** A label, with the side that it errs on if it errs. */
+  function label(neuron) {
+    const node = cell("label", neuron.label);
+    if (ERRS.has(neuron.verdict)) node.append(element("small", "errs", neuron.specificity[1]));
+    return node;
+  }
+
   function row(neuron, position) {
     const line = element("tr");
     const score = cell("num score", number(neuron.score));
@@ -93,7 +102,7 @@
     strip.addEventListener("click", () => open(position));
     pictures.append(strip);
     line.append(
-      place(neuron.name), cell("num unit", `#${neuron.unit}`), cell("label", neuron.label), score, quality,
+      place(neuron.name), cell("num unit", `#${neuron.unit}`), label(neuron), score, quality,
       cell("runners", neuron.runnerUps), state, pictures,
     );
     return line;
@@ -119,9 +128,10 @@
     const query = byId("search").value.trim().toLowerCase();
     const exact = query.match(/^"(.+)"$/)?.[1];
     const words = exact === undefined ? query.split(/\s+/) : [];
-    const [layer, status] = [byId("layer").value, byId("status").value];
+    const [layer, status, verdict] = [byId("layer").value, byId("status").value, byId("verdict")?.value ?? ""];
     shown = neurons.filter((neuron) =>
       (layer === "" || neuron.layer === Number(layer)) && (status === "" || neuron.status === status) &&
+      (verdict === "" || neuron.verdict === verdict) &&
       (exact === undefined || plain(neuron.label) === exact) && words.every((word) => neuron.text.includes(word)));
     shown.sort(compare);
     built = 0;
@@ -135,6 +145,24 @@
       else header.setAttribute("aria-sort", sort.descending ? "descending" : "ascending");
     }
     byId("sort").value = `${sort.key} ${sort.descending}`;
+  }
+
+  /** What stands next to the label in the hierarchy, and how much better it describes the neuron. */
+  function showRelatives(specificity) {
+    const table = byId("detail-relatives");
+    table.hidden = !specificity?.[3].length;
+    if (table.hidden) return;
+    const [, text, , relatives] = specificity;
+    byId("detail-verdict").textContent = `The label: ${text}`;
+    table.tBodies[0].replaceChildren(...relatives.map(([name, relation, correlation, low, high]) => {
+      const line = element("tr");
+      const interval = low === null ? "–" : `${number(low)} to ${number(high)}`;
+      line.append(
+        element("td", "", name), element("td", "", relation), element("td", "num", number(correlation)),
+        element("td", "num", interval),
+      );
+      return line;
+    }));
   }
 
   function open(position) {
@@ -157,6 +185,7 @@
       line.append(element("td", "", candidate.concept), element("td", "num", number(candidate.score)), quality);
       return line;
     }));
+    showRelatives(neuron.specificity);
     byId("previous").disabled = position === 0;
     byId("next").disabled = position === shown.length - 1;
     if (byId("detail").open) return;
@@ -171,6 +200,7 @@
   function filter(layer, search) {
     byId("layer").value = layer;
     byId("status").value = "";
+    if (byId("verdict")) byId("verdict").value = "";
     byId("search").value = search;
     update();
   }
@@ -181,12 +211,14 @@
 
   options("layer", [["", "All layers"], ...data.layers.map((name, index) => [index, name || "(model)"])]);
   options("status", [["", "Any status"], ...data.statuses.map((status) => [status, status])]);
+  if (byId("verdict")) options("verdict", [["", "Any specificity"], ...VERDICTS.map((verdict) => [verdict, verdict])]);
   options("sort", headers.flatMap(({ dataset: { key }, textContent: name }) =>
     [true, false].map((descending) => [`${key} ${descending}`, `${name.trim()} ${descending ? "↓" : "↑"}`])));
 
   byId("search").addEventListener("input", update);
   byId("layer").addEventListener("change", update);
   byId("status").addEventListener("change", update);
+  byId("verdict")?.addEventListener("change", update);
   byId("more").addEventListener("click", extend);
   byId("reset").addEventListener("click", () => filter("", ""));
   byId("sort").addEventListener("change", ({ target }) => {

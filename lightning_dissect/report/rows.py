@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lightning_dissect.fingerprint import fingerprint
-from lightning_dissect.types import DissectionReport, NeuronLabel, ScoredConcept, summarise
+from lightning_dissect.types import DissectionReport, LabelSpecificity, NeuronLabel, ScoredConcept, summarise
 
-NEURON_COLUMNS = ("layer", "unit", "label", "score", "quality", "runner_ups", "status", "epoch", "step")
+NEURON_COLUMNS = ("layer", "unit", "label", "score", "quality", "runner_ups", "status", "specificity", "epoch", "step")
 """The columns of `neuron_rows`, in order."""
 
 LAYER_COLUMNS = (
@@ -29,7 +29,8 @@ LAYER_COLUMNS = (
 def neuron_rows(report: DissectionReport, neurons: Iterable[NeuronLabel] | None = None) -> list[dict[str, Any]]:
     """Return one row per neuron, with the keys of `NEURON_COLUMNS` in their order.
 
-    ``score`` and ``quality`` are NaN for a neuron without a label; ``runner_ups`` is a text for people.
+    ``score`` and ``quality`` are NaN for a neuron without a label; ``runner_ups`` and ``specificity`` are
+    texts for people, the latter empty where the vocabulary has no hierarchy.
 
     Args:
         report: The dissection.
@@ -53,6 +54,7 @@ def neuron_rows(report: DissectionReport, neurons: Iterable[NeuronLabel] | None 
             "quality": float(neuron.quality),
             "runner_ups": runner_ups_text(neuron.runner_ups),
             "status": neuron.status,
+            "specificity": specificity_text(neuron.specificity),
             "epoch": report.epoch,
             "step": report.step,
         }
@@ -69,6 +71,25 @@ def runner_ups_text(runner_ups: Sequence[ScoredConcept]) -> str:
 
     """
     return "; ".join(f"{concept.concept} ({concept.score:.4g})" for concept in runner_ups)
+
+
+def specificity_text(found: LabelSpecificity | None) -> str:
+    """Return on which side a label errs as people read it: with the relative that describes the neuron better.
+
+    Args:
+        found: What was found of the label, if anything.
+
+    Example:
+        >>> from lightning_dissect.types import Relative
+        >>> dog = Relative("dog", "parent", 0.5, 0.2, 0.1, 0.3)
+        >>> specificity_text(LabelSpecificity("beagle", "too specific", 0.3, dog, None, None))
+        'too specific (dog)'
+
+    """
+    if found is None:
+        return ""
+    better = {"too specific": found.parent, "too generic": found.child, "beside": found.sibling}.get(found.verdict)
+    return found.verdict if better is None else f"{found.verdict} ({better.name})"
 
 
 def layer_rows(report: DissectionReport) -> list[dict[str, Any]]:
@@ -145,17 +166,19 @@ def metric_values(report: DissectionReport) -> dict[str, float]:
     ``<at>`` is ``<name>/<layer>/`` for each layer (the report's name, the layer as in `key_names`), and ``<name>/`` for
     all layers together:
 
-    ========================  ==================================================================================
-    ``<at>quality``           mean quality of the labelled neurons, in ``[-1, 1]``; NaN if no neuron is labelled
-    ``<at>labelled``          neurons with a label
-    ``<at>labelled_share``    the same as a share of all neurons, in ``[0, 1]``
-    ``<at>dead``              neurons with the same activation on every image
-    ``<at>dead_share``        the same as a share of all neurons, in ``[0, 1]``
-    ``<at>non_finite``        neurons with an activation that is NaN or infinite
-    ``<at>distinct_labels``   different labels among the labelled neurons
-    ========================  ==================================================================================
+    ==========================  ======================================================================================
+    ``<at>quality``             mean quality of the labelled neurons, in ``[-1, 1]``; NaN if no neuron is labelled
+    ``<at>labelled``            neurons with a label
+    ``<at>labelled_share``      the same as a share of all neurons, in ``[0, 1]``
+    ``<at>dead``                neurons with the same activation on every image
+    ``<at>dead_share``          the same as a share of all neurons, in ``[0, 1]``
+    ``<at>non_finite``          neurons with an activation that is NaN or infinite
+    ``<at>distinct_labels``     different labels among the labelled neurons
+    ``<at>too_specific_share``  labels whose superclass describes the neuron better, as a share of those judged
+    ``<at>too_generic_share``   labels of which a subclass describes the neuron better, likewise
+    ==========================  ======================================================================================
 
-    Shares of no neurons are NaN.
+    Shares of no neurons are NaN. The last two are there only where the vocabulary has a hierarchy.
 
     Args:
         report: The dissection.
@@ -180,4 +203,7 @@ def _scalars(neurons: tuple[NeuronLabel, ...], prefix: str) -> dict[str, float]:
     total = metrics.pop("neurons")
     for name in ("labelled", "dead"):
         metrics[f"{name}_share"] = metrics[name] / total if total else float("nan")
+    verdicts = [neuron.specificity.verdict for neuron in neurons if neuron.specificity is not None]
+    for verdict in ("too specific", "too generic") if verdicts else ():
+        metrics[f"{verdict.replace(' ', '_')}_share"] = verdicts.count(verdict) / len(verdicts)
     return {f"{prefix}{name}": value for name, value in metrics.items()}

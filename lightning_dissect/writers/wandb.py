@@ -114,7 +114,7 @@ class WandbWriter:
             [*row.values(), self._image(neuron, pictures) if _place(neuron) in shown else None]
             for row, neuron in zip(neuron_rows(report, neurons), neurons, strict=True)
         ]
-        kinds = [str, int, str, float, float, str, str, int, int, wandb.Image]
+        kinds = [str, int, str, float, float, str, str, str, int, int, wandb.Image]
         return wandb.Table(columns=[*NEURON_COLUMNS, "montage"], data=rows, dtype=kinds)
 
     def _image(self, neuron: NeuronLabel, pictures: Mapping[int, Picture], caption: str | None = None) -> object:

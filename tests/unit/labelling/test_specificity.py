@@ -7,7 +7,7 @@ from scipy.stats import binom
 from scipy.stats import t as student_t
 
 from lightning_dissect.labelling import label_specificity
-from lightning_dissect.labelling.specificity import _quantile
+from lightning_dissect.labelling.jackknife import student_quantile
 from lightning_dissect.presence import ClassPresence, GivenPresence, SigmoidConstants, SigmoidPresence, UnionPresence
 from lightning_dissect.probe import ConceptHierarchy, ConceptVocabulary, annotation_presence
 
@@ -118,7 +118,7 @@ def test_a_unit_that_few_images_make_is_undecided():
 @pytest.mark.parametrize("outside", [0.05, 0.005])
 def test_the_quantile_is_that_of_student(outside):
     freedom = torch.tensor([4.9, 5.0, 9.5, 30.0, 1e6], dtype=torch.float64)
-    quantile = _quantile(outside, freedom)
+    quantile = torch.from_numpy(student_quantile(outside, freedom))
     assert isnan(quantile[0])
     expected = student_t.ppf(1 - outside / 2, freedom[1:].numpy())
     assert quantile[1:].tolist() == pytest.approx(expected.tolist(), rel=0.015)
