@@ -134,8 +134,10 @@ def specificity_table(
     families = _Families(hierarchy, presence)
     for neurons, places in families.blocks(labels.tolist(), max(1, max_bytes // (8 * _COPIES * len(activations)))):
         judge = _Judge(table, families, places, families.rows(places), confidence)
-        rows = standardised_columns(activations.index_select(1, torch.tensor(neurons, device=activations.device)))
-        work = partial(judge.neurons, neurons, np.ascontiguousarray(rows.cpu().numpy().T))
+        rows = activations.index_select(1, torch.tensor(neurons, device=activations.device)).T.contiguous()
+        # Sums along a row, unlike those down a column, do not depend on how many there are.
+        rows = standardised_columns(rows.T).T
+        work = partial(judge.neurons, neurons, np.ascontiguousarray(rows.cpu().numpy()))
         run_in_threads(work, len(neurons), width=1)
     return table
 

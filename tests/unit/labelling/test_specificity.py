@@ -189,3 +189,11 @@ def test_arguments_that_do_not_fit_are_refused():
         label_specificity(unit, ["dog"], PRESENCE, HIERARCHY, max_bytes=0)
     with pytest.raises(ValueError, match="at least 2 images but got 1"):
         label_specificity(unit[:1], ["dog"], annotation_presence(CLASSES[:1], VOCABULARY, HIERARCHY), HIERARCHY)
+
+
+def test_what_is_found_of_a_neuron_does_not_depend_on_the_others():
+    units = torch.stack([fires_for("dog", noise=1.5, seed=seed) for seed in range(6)], dim=1)
+    labels = ["beagle", "dog", "", "animal", "cat", "beagle"]
+    whole = label_specificity(units, labels, PRESENCE, HIERARCHY)
+    parts = [label_specificity(units[:, [unit]], [labels[unit]], PRESENCE, HIERARCHY)[0] for unit in range(6)]
+    assert repr(whole) == repr(tuple(parts))

@@ -15,7 +15,19 @@ from lightning_dissect.writers.wandb import WandbWriter
 from tests.helpers.small_report import HOSTILE, labelled, small_report
 from tests.helpers.wandb_reader import artifacts, history, run_log
 
-COLUMNS = ["layer", "unit", "label", "score", "quality", "runner_ups", "status", "epoch", "step", "montage"]
+COLUMNS = [
+    "layer",
+    "unit",
+    "label",
+    "score",
+    "quality",
+    "runner_ups",
+    "status",
+    "specificity",
+    "epoch",
+    "step",
+    "montage",
+]
 
 
 class FakeRun:
