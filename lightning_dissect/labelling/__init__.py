@@ -1,5 +1,6 @@
 """From activations and concepts to labels."""
 
+from lightning_dissect.labelling.calibrated import calibrate_encoder
 from lightning_dissect.labelling.clip_dissect import CLIPDissect, PreparedLabelling
 from lightning_dissect.labelling.concept_source import (
     AnnotatedConcepts,
@@ -22,6 +23,7 @@ __all__ = [
     "OwnPresence",
     "PreparedLabelling",
     "SpecificityJudge",
+    "calibrate_encoder",
     "label_specificity",
     "resolve_concepts",
     "shared_presence",
