@@ -22,8 +22,16 @@ from lightning_dissect.checks import check_positive
 from lightning_dissect.dissector import DissectionError, Dissector
 from lightning_dissect.encoders import ImageTextEncoder
 from lightning_dissect.peers import Peers
-from lightning_dissect.presence import SigmoidConstants
-from lightning_dissect.probe import ConceptVocabulary, ProbeSet, flatten_loaders, given_denormalize, probe_loader
+from lightning_dissect.presence import GivenPresence, SigmoidConstants
+from lightning_dissect.probe import (
+    ConceptVocabulary,
+    ProbeSet,
+    SampleOrder,
+    flatten_loaders,
+    given_denormalize,
+    index_ids,
+    probe_loader,
+)
 from lightning_dissect.progress_bar import ProgressBar
 from lightning_dissect.recording import Pooling
 from lightning_dissect.report import metric_values
@@ -64,7 +72,9 @@ class NeuronDissection(_Callback):
         similarity: Function that chooses labels: ``"correlation"``, ``"soft_wpmi"``, ``"wpmi"``, ``"rank_reorder"``,
             ``"cosine"``, ``"cosine_cubed"`` or an object.
         presence: How an encoder's similarities become the presence that quality is measured with: ``"softmax"`` over
-            the concepts, `SigmoidConstants`, or ``"sigmoid"`` for the published constants of the encoder.
+            the concepts, `SigmoidConstants`, or ``"sigmoid"`` for the published constants of the encoder. Or a
+            presence of your own, a `GivenPresence` or a ``.csv`` or ``.npy`` file of one, with a row per image, in the
+            order of the dataset or by sample id; the encoder then only chooses the labels.
         pooling: How a layer's output becomes one number per image and neuron: ``"auto"``, ``"mean"``, ``"max"``,
             ``"cls"`` or an object.
         probe: Images to probe with, run through the model at the end of the validation; by default the validation's
@@ -106,7 +116,7 @@ class NeuronDissection(_Callback):
         encoder: str | ImageTextEncoder = "open_clip",
         similarity: str | Similarity = "correlation",
         *,
-        presence: str | SigmoidConstants = "softmax",
+        presence: str | Path | SigmoidConstants | GivenPresence = "softmax",
         pooling: str | Pooling = "auto",
         probe: Dataset[Any] | DataLoader[Any] | LightningDataModule | None = None,
         every_n_validations: int = 1,
@@ -215,7 +225,7 @@ class NeuronDissection(_Callback):
             self._layer_names = self._dissector.layer_names(pl_module)
         with isolate_rng():
             self._dissector.check_encoder()
-            self._prepare_probe()
+            self._prepare_probe(self._dissector)
 
     @override
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -328,8 +338,8 @@ class NeuronDissection(_Callback):
             loaders = [probe_loader(self.probe, *_share_of_data(trainer))]
         return ProbeSet(loaders, self.image_fn, self.target_fn, self.denormalize)
 
-    def _prepare_probe(self) -> None:
-        """Turn a datamodule into its loader."""
+    def _prepare_probe(self, dissector: Dissector) -> None:
+        """Turn a datamodule into its loader, and check what is known of the probe already."""
         if isinstance(self.probe, (LightningDataModule, pytorch_lightning.LightningDataModule)):
             with distributed.in_step("preparing the data of the probe") as peers:
                 if peers.rank == 0:
@@ -338,8 +348,9 @@ class NeuronDissection(_Callback):
             self.probe, *others = flatten_loaders(self.probe.val_dataloader())
             if others:
                 raise ValueError(f"Expected `probe` to have one validation loader but got {1 + len(others)}. Pass one.")
-        if self.probe is not None:
-            probe_loader(self.probe)
+        order = None if self.probe is None else SampleOrder.of(probe_loader(self.probe))
+        if order is not None and dissector.own_presence is not None:
+            dissector.own_presence.check(index_ids(order.indices))
 
     def _start_batch(self, batch: object, batch_idx: int, dataloader_idx: int) -> None:
         seen = self._probe_set.read_batch(batch, batch_idx, dataloader_idx, with_targets=self.encoder == "annotations")

@@ -13,9 +13,17 @@ from lightning_dissect.budget import ByteBudget
 from lightning_dissect.checks import check_positive
 from lightning_dissect.concept_matrix import ConceptMatrix
 from lightning_dissect.encoders import ImageTextEncoder, Progress, cache_folder, silent
-from lightning_dissect.labelling import CLIPDissect, LabelTable, PreparedLabelling, resolve_concepts
+from lightning_dissect.labelling import (
+    CLIPDissect,
+    LabelTable,
+    OwnPresence,
+    PreparedLabelling,
+    SpecificityJudge,
+    resolve_concepts,
+    with_specificity,
+)
 from lightning_dissect.peers import Peers
-from lightning_dissect.presence import SigmoidConstants
+from lightning_dissect.presence import GivenPresence, PresenceSource, SigmoidConstants
 from lightning_dissect.probe import ConceptVocabulary, content_ids, resolve_vocabulary
 from lightning_dissect.recording import (
     ActivationRecorder,
@@ -59,7 +67,9 @@ class Dissector:
             an object; ``"annotations"`` takes the dataset's own annotations instead.
         similarity: Function that chooses labels, by name or as an object.
         presence: How an encoder's similarities become the presence that quality is measured with: ``"softmax"`` over
-            the concepts, `SigmoidConstants`, or ``"sigmoid"`` for the published constants of the encoder.
+            the concepts, `SigmoidConstants`, or ``"sigmoid"`` for the published constants of the encoder. Or a
+            presence of your own, a `GivenPresence` or a ``.csv`` or ``.npy`` file of one, with a row per image, in the
+            order of the dataset or by sample id; the encoder then only chooses the labels.
         pooling: How a layer's output becomes one number per image and neuron, unless ``layers`` says otherwise.
         num_candidates: Concepts kept per neuron: the label and its runner-ups.
         num_top_images: Most activating images kept per neuron.
@@ -91,7 +101,7 @@ class Dissector:
         encoder: str | ImageTextEncoder = "open_clip",
         similarity: str | Similarity = "correlation",
         *,
-        presence: str | SigmoidConstants = "softmax",
+        presence: str | Path | SigmoidConstants | GivenPresence = "softmax",
         pooling: str | Pooling = "auto",
         num_candidates: int = 5,
         num_top_images: int = 5,
@@ -104,7 +114,11 @@ class Dissector:
         self.num_top_images = num_top_images
         self.budget = ByteBudget(max_bytes)
         self.labelling = CLIPDissect(similarity, candidates=num_candidates, max_bytes=max(1, self.budget.work // 4))
-        self.concepts = resolve_concepts(resolve_vocabulary(vocabulary), encoder, cache_folder(cache), presence)
+        found = resolve_vocabulary(vocabulary)
+        self.own_presence = OwnPresence.resolve(presence, found)
+        by_encoder = presence if self.own_presence is None else "softmax"
+        self.concepts = resolve_concepts(found, encoder, cache_folder(cache), by_encoder)
+        self.specificity = SpecificityJudge(self.concepts.vocabulary, self.labelling.max_bytes)
         self.settings = {
             "similarity": repr(self.labelling.similarity),
             "encoder": encoder if isinstance(encoder, str) else repr(encoder),
@@ -115,6 +129,7 @@ class Dissector:
         self._recorder: ActivationRecorder | None = None
         self._prepared: PreparedLabelling | None = None
         self._pictures = ShownPictures(num_top_images, self.budget.pictures)
+        self._prepared_ids = torch.empty(0, dtype=torch.int64)
         self._keep = torch.empty(0, dtype=torch.bool)
         self._batch = (torch.empty(0, dtype=torch.int64), torch.empty(0, 3, 1, 1, dtype=torch.uint8))
 
@@ -207,6 +222,8 @@ class Dissector:
         Raises:
             RuntimeError:
                 If no model is attached.
+            ValueError:
+                If ``presence`` is your own and lacks an image.
 
         """
         recorder = self._attached()
@@ -215,6 +232,8 @@ class Dissector:
         self._keep = torch.ones(len(images), dtype=torch.bool) if keep is None else keep.cpu()
         kept_images, kept_ids = images[self._keep.to(images.device)], sample_ids[self._keep]
         kept_targets = None if targets is None else targets[self._keep.to(targets.device)]
+        if self.own_presence is not None:
+            self.own_presence.check(kept_ids)
         if len(kept_ids):
             self.concepts.update(kept_images, kept_ids, content[self._keep], kept_targets)
         self._batch = (kept_ids, kept_images)
@@ -302,29 +321,39 @@ class Dissector:
         names = self._usable_layers(peers)
         self.concepts.exchange(peers, progress)
         row_ids, matrix = self.concepts.matrix(self.budget.concepts)
-        prepared = self._prepare(matrix, peers)
+        prepared = self._prepare(matrix, row_ids, peers)
         layers = []
         for done, name in enumerate(names, start=1):
             share = exchange_neurons(self._attached().activations[name], peers, self.budget.work)
             fitting = prepared
             if not torch.equal(share.sample_ids, row_ids):
                 seen = matrix.of_images(torch.searchsorted(row_ids, share.sample_ids))
-                fitting = self.labelling.prepared(seen, self.concepts.presence(seen, self.labelling.max_bytes))
-            tables = peers.gather(self._table(fitting, share, peers))
+                fitting = self.labelling.prepared(seen, self._presence(seen, share.sample_ids))
+            table = self._table(fitting, share, peers)
+            tables = peers.gather(table)
+            judged = self.specificity.judge(name, share.activations, table.concepts[:, 0], fitting.presence, peers)
             if tables is not None:
                 neurons = LabelTable.cat(tables).records(name, self.concepts.vocabulary.concepts)
-                layers.append(LayerDissection(name, neurons))
+                layers.append(LayerDissection(name, with_specificity(neurons, judged)))
             progress("Labelling layers", done, len(names))
         return tuple(layers), len(row_ids), self._pictures.collect(peers, layers)
 
-    def _prepare(self, matrix: ConceptMatrix, peers: Peers) -> PreparedLabelling:
-        """Return what depends on the concept matrix alone, made anew only where some process has to."""
-        known = peers.all_gather(self._prepared is not None and self._prepared.concept_matrix is matrix)
+    def _prepare(self, matrix: ConceptMatrix, sample_ids: Tensor, peers: Peers) -> PreparedLabelling:
+        """Return what depends on the images alone, made anew only where some process has to."""
+        is_known = self._prepared is not None and self._prepared.concept_matrix is matrix
+        if self.own_presence is not None:
+            is_known = is_known and torch.equal(self._prepared_ids, sample_ids)
+        known = peers.all_gather(is_known)
         if self._prepared is None or not all(known):
             self._prepared = None
-            presence = self.concepts.presence(matrix, self.labelling.max_bytes, peers)
-            self._prepared = self.labelling.prepared(matrix, presence)
+            self._prepared_ids = sample_ids
+            self._prepared = self.labelling.prepared(matrix, self._presence(matrix, sample_ids, peers))
         return self._prepared
+
+    def _presence(self, matrix: ConceptMatrix, sample_ids: Tensor, peers: Peers | None = None) -> PresenceSource:
+        if self.own_presence is not None:
+            return self.own_presence.of_images(sample_ids)
+        return self.concepts.presence(matrix, self.labelling.max_bytes, peers)
 
     def _table(self, labelling: PreparedLabelling, share: NeuronShare, peers: Peers) -> LabelTable:
         top = top_images(share.activations, share.sample_ids, self.num_top_images)

@@ -132,7 +132,7 @@ class NeuronLabel:
         top_images: The most activating images, most activating first; ties in the order of the sample ids.
         trust: How far the label can be trusted, ``None`` where nobody asked.
         metrics: What other metrics say of the label, by the name of the metric; NaN where undefined.
-        specificity: On which side the label errs, ``None`` where the vocabulary has no hierarchy.
+        specificity: On which side the label errs, ``None`` where there is no label or the vocabulary has no hierarchy.
 
     Example:
         >>> neuron = NeuronLabel("fc", 7, "labelled", (ScoredConcept("cat", 0.5, 0.4), ScoredConcept("dog", 0.2, 0.1)))

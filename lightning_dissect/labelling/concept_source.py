@@ -110,7 +110,7 @@ def resolve_concepts(
     vocabulary: ConceptVocabulary,
     encoder: str | ImageTextEncoder,
     dirpath: Path | None = None,
-    presence: str | SigmoidConstants = "softmax",
+    presence: str | Path | SigmoidConstants | GivenPresence = "softmax",
 ) -> ConceptSource:
     """Return the source that a choice of encoder stands for.
 
@@ -137,7 +137,9 @@ def resolve_concepts(
     return EncodedConcepts(vocabulary, EmbeddingCache(ENCODERS.resolve(encoder), dirpath), constants)
 
 
-def resolve_constants(presence: str | SigmoidConstants, encoder: str | ImageTextEncoder) -> SigmoidConstants | None:
+def resolve_constants(
+    presence: str | Path | SigmoidConstants | GivenPresence, encoder: str | ImageTextEncoder
+) -> SigmoidConstants | None:
     """Return the constants of the sigmoid that a choice of presence stands for, ``None`` for a softmax.
 
     Args:
@@ -158,7 +160,10 @@ def resolve_constants(presence: str | SigmoidConstants, encoder: str | ImageText
     if presence == "softmax":
         return None
     if presence != "sigmoid":
-        raise ValueError(f"Expected `presence` to be 'softmax', 'sigmoid' or SigmoidConstants but got {presence!r}.")
+        raise ValueError(
+            "Expected `presence` to be 'softmax', 'sigmoid' or SigmoidConstants, or a presence of your own in a "
+            f".csv or .npy file or as a GivenPresence, but got {presence!r}."
+        )
     if not isinstance(encoder, str) or encoder not in SIGMOID_CONSTANTS:
         raise ValueError(
             f"Expected `encoder` to be one whose constants are published, {list(SIGMOID_CONSTANTS)}, but got "

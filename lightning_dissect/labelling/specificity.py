@@ -1,27 +1,30 @@
 """On which side a label errs: too specific, too generic, or another of its kind."""
 
-from collections.abc import Sequence
-from math import isnan
-from statistics import NormalDist
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from lightning_dissect.checks import check_positive
+from lightning_dissect.labelling.jackknife import ROUNDING, Array, JackknifedRows, student_quantile
+from lightning_dissect.labelling.specificity_table import RELATIONS, VERDICTS, SpecificityTable
 from lightning_dissect.presence import PresenceSource
 from lightning_dissect.probe import ConceptHierarchy
 from lightning_dissect.standardise import standardised_columns
-from lightning_dissect.types import LabelSpecificity, Relation, Relative, Specificity
+from lightning_dissect.threads import run_in_threads
+from lightning_dissect.types import LabelSpecificity, Relation, Specificity
 
-_VERDICTS: dict[Relation, Specificity] = {"parent": "too specific", "child": "too generic", "sibling": "beside"}
-_ROUNDING = 1e-9
-"""Differences that come from the order of summation alone, as between two concepts that are in the same images."""
+_ERRS: dict[Relation, Specificity] = {"parent": "too specific", "child": "too generic", "sibling": "beside"}
 
-_FEWEST_IMAGES = 5
-"""Degrees of freedom below which the quantile is not to be trusted."""
+_COPIES = 8
+"""Arrays of the size of a block that are alive at once."""
 
-_COPIES = 4
-"""Tensors of the size of a block that are alive at once."""
+_TILE = 32
+"""Concepts whose presence is asked for at once."""
 
 
 def label_specificity(
@@ -100,112 +103,171 @@ def label_specificity(
             f"{len(hierarchy.names)} names of `hierarchy` but got shapes {tuple(activations.shape)} "
             f"and {presence.shape}."
         )
-    nothing = LabelSpecificity("", "undecided", float("nan"), None, None, None)
-    found = [nothing] * len(labels)
-    neurons_of: dict[int, list[int]] = {}
-    for neuron, label in enumerate(labels):
-        if label:
-            neurons_of.setdefault(hierarchy.place(label), []).append(neuron)
-    for place, neurons in neurons_of.items():
-        family = _Family(place, hierarchy)
-        columns = standardised_columns(presence.columns(torch.tensor(family.places))).to(activations.device)
-        width = max(1, max_bytes // (8 * _COPIES * len(columns)))
-        for block in torch.split(torch.tensor(neurons), width):
-            rows = standardised_columns(activations[:, block.to(activations.device)]).T
-            correlations, reaches = _compare(rows, columns, confidence, max(1, width // len(rows)))
-            for neuron, values, reach in zip(block.tolist(), correlations.tolist(), reaches.tolist(), strict=True):
-                found[neuron] = family.verdict(values, reach)
-    return tuple(found)
+    places = torch.tensor([hierarchy.place(label) if label else -1 for label in labels], dtype=torch.int64)
+    table = specificity_table(activations, places, presence, hierarchy, confidence=confidence, max_bytes=max_bytes)
+    return table.records(hierarchy.names)
 
 
-class _Family:
-    """A label and what stands next to it, the label first."""
+def specificity_table(
+    activations: Tensor,
+    labels: Tensor,
+    presence: PresenceSource,
+    hierarchy: ConceptHierarchy,
+    *,
+    confidence: float = 0.95,
+    max_bytes: int = 2**26,
+) -> SpecificityTable:
+    """Do what `label_specificity` does, with places for names and tensors for records.
 
-    def __init__(self, place: int, hierarchy: ConceptHierarchy) -> None:
-        parent = hierarchy.parents[place]
-        relatives: list[tuple[int, Relation]] = [(parent, "parent")] if parent >= 0 else []
-        relatives += [(child, "child") for child in hierarchy.children(place)]
-        relatives += [(sibling, "sibling") for sibling in hierarchy.siblings(place)]
-        self.label = hierarchy.names[place]
-        self.places = [place, *(relative for relative, _ in relatives)]
-        self.relatives = [(hierarchy.names[relative], relation) for relative, relation in relatives]
-
-    def verdict(self, correlations: list[float], reaches: list[float]) -> LabelSpecificity:
-        """Judge one neuron.
-
-        Args:
-            correlations: With label and relatives.
-            reaches: How far the interval of each relative's difference reaches to both sides.
-
-        """
-        own, *others = correlations
-        compared = [
-            Relative(name, relation, other, other - own, other - own - reach, other - own + reach)
-            for (name, relation), other, reach in zip(self.relatives, others, reaches, strict=True)
-        ]
-        parent, child, sibling = (_best(compared, relation) for relation in ("parent", "child", "sibling"))
-        return LabelSpecificity(self.label, _verdict(compared), own, parent, child, sibling)
-
-
-def _compare(rows: Tensor, columns: Tensor, confidence: float, width: int) -> tuple[Tensor, Tensor]:
-    """Return correlations, and how far the intervals of their differences from the first reach to both sides.
+    What is found for a neuron does not depend on the other neurons of the call.
 
     Args:
-        rows: Neurons of mean zero and norm one, shape ``(neurons, images)``.
-        columns: Presence of label and relatives of mean zero and norm one, shape ``(images, places)``.
+        activations: Pooled activations, shape ``(images, neurons)``.
+        labels: Place of each neuron's label in the hierarchy, shape ``(neurons,)``, int64; -1 where there is none.
+        presence: Presence of ``hierarchy.names``.
+        hierarchy: What is above and below each name.
         confidence: Probability that all intervals of a neuron hold.
-        width: Relatives at once.
-
-    Returns:
-        Shapes ``(neurons, places)`` and ``(neurons, places - 1)``; NaN where undefined.
+        max_bytes: Most bytes that intermediate results may take.
 
     """
-    correlations = rows @ columns
-    own = _leaving_one_out(rows, columns[:, :1], correlations[:, :1])
-    images, places = columns.shape
-    reaches = [rows.new_empty(len(rows), 0)]
-    for part in torch.split(torch.arange(1, places), width) if places > 1 else ():
-        change = _leaving_one_out(rows, columns[:, part], correlations[:, part]).sub_(own)
-        squares = change.sub_(change.mean(dim=2, keepdim=True)).square_()
-        total = squares.sum(dim=2)
-        freedom = total.square() / squares.square_().sum(dim=2)
-        quantile = _quantile((1 - confidence) / (places - 1), freedom)
-        reaches.append(quantile * (total * (images - 1) / images).sqrt())
-    return correlations.clamp(-1, 1), torch.cat(reaches, dim=1)
+    table = SpecificityTable.undecided(labels)
+    families = _Families(hierarchy, presence)
+    for neurons, places in families.blocks(labels.tolist(), max(1, max_bytes // (8 * _COPIES * len(activations)))):
+        judge = _Judge(table, families, places, families.rows(places), confidence)
+        rows = activations.index_select(1, torch.tensor(neurons, device=activations.device)).T.contiguous()
+        # Sums along a row, unlike those down a column, do not depend on how many there are.
+        rows = standardised_columns(rows.T).T
+        work = partial(judge.neurons, neurons, np.ascontiguousarray(rows.cpu().numpy()))
+        run_in_threads(work, len(neurons), width=1)
+    return table
 
 
-def _quantile(outside: float, freedom: Tensor) -> Tensor:
-    """Return what a t variable exceeds in magnitude with a probability, NaN with too few degrees of freedom."""
-    z = NormalDist().inv_cdf(1 - outside / 2)
-    first, second = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    quantile = z + (first + (second + third / freedom) / freedom) / freedom
-    return torch.where(freedom >= _FEWEST_IMAGES, quantile, torch.nan)
+class _Families:
+    """What stands next to each label, and the presence of it."""
+
+    def __init__(self, hierarchy: ConceptHierarchy, presence: PresenceSource) -> None:
+        self.hierarchy = hierarchy
+        self.presence = presence
+        self._known: dict[int, tuple[list[int], Array]] = {}
+
+    def of(self, place: int) -> tuple[list[int], Array]:
+        """Return the places of a label's relatives and the indices of their relations in `RELATIONS`."""
+        if place not in self._known:
+            parent = self.hierarchy.parents[place]
+            kin = ([parent] if parent >= 0 else [], self.hierarchy.children(place), self.hierarchy.siblings(place))
+            relations = np.repeat(range(len(RELATIONS)), [len(places) for places in kin])
+            self._known[place] = [relative for places in kin for relative in places], relations
+        return self._known[place]
+
+    def blocks(self, labels: Sequence[int], most: int) -> Iterator[tuple[list[int], list[int]]]:
+        """Yield some neurons and the places of their labels and relatives, both at most so many if there is a choice.
+
+        Labels of one parent follow each other, so that their relatives are looked at together.
+        """
+        neurons: list[int] = []
+        places: set[int] = set()
+        labelled = [neuron for neuron, label in enumerate(labels) if label >= 0]
+        for neuron in sorted(labelled, key=lambda neuron: (self._order[labels[neuron]], neuron)):
+            needed = {labels[neuron], *self.of(labels[neuron])[0]}
+            if neurons and (len(neurons) >= most or len(places | needed) > most):
+                yield neurons, sorted(places)
+                neurons, places = [], set()
+            neurons.append(neuron)
+            places |= needed
+        if neurons:
+            yield neurons, sorted(places)
+
+    def rows(self, places: Sequence[int]) -> JackknifedRows:
+        """Return the presence of some places, each computed in the same company whatever else is asked for."""
+        wanted = {place: row for row, place in enumerate(places)}
+        columns = torch.empty(self.presence.shape[0], len(places), dtype=torch.float64)
+        for tile in sorted({self._tile[place] for place in places}):
+            inside = self._tiles[tile]
+            found = standardised_columns(self.presence.columns(torch.tensor(inside))).cpu()
+            chosen = [column for column, place in enumerate(inside) if place in wanted]
+            columns[:, [wanted[inside[column]] for column in chosen]] = found[:, chosen]
+        return JackknifedRows.of(columns)
+
+    @cached_property
+    def _order(self) -> list[int]:
+        """Rank of each place where those of one parent follow each other."""
+        places = sorted(range(len(self.hierarchy.names)), key=lambda place: (self.hierarchy.parents[place], place))
+        return [int(rank) for rank in np.argsort(places)]
+
+    @cached_property
+    def _tiles(self) -> list[list[int]]:
+        """Places that are computed together: superclasses each alone, because many concepts go into one."""
+        places = np.argsort(self._order).tolist()
+        concepts = [place for place in places if len(self.hierarchy.members[place]) == 1]
+        superclasses = [[place] for place in places if len(self.hierarchy.members[place]) > 1]
+        return [concepts[start : start + _TILE] for start in range(0, len(concepts), _TILE)] + superclasses
+
+    @cached_property
+    def _tile(self) -> dict[int, int]:
+        return {place: tile for tile, places in enumerate(self._tiles) for place in places}
 
 
-def _leaving_one_out(rows: Tensor, columns: Tensor, correlations: Tensor) -> Tensor:
-    """Return the correlations without each image, shape ``(neurons, places, images)``."""
-    factor = len(columns) / (len(columns) - 1)
-    left_rows, left_columns = (_left_over(values, factor) for values in (rows, columns.T))
-    products = (rows[:, None] * columns.T).mul_(-factor).add_(correlations[:, :, None])
-    return products.div_(left_rows[:, None]).div_(left_columns)
+@dataclass(frozen=True)
+class _Judge:
+    """Fills in the table for some neurons whose relatives are known."""
+
+    table: SpecificityTable
+    families: _Families
+    places: Sequence[int]
+    rows: JackknifedRows
+    confidence: float
+
+    @cached_property
+    def _row(self) -> dict[int, int]:
+        return {place: row for row, place in enumerate(self.places)}
+
+    def neurons(self, neurons: Sequence[int], activations: Array, which: slice) -> None:
+        """Judge some neurons, whose activations are rows of mean zero and norm one."""
+        labels = self.table.labels[torch.tensor(neurons[which])].tolist()
+        for neuron, label, activation in zip(neurons[which], labels, activations[which], strict=True):
+            relatives, relations = self.families.of(label)
+            compared, own = self._compare(activation, label, relatives, relations)
+            self.table.correlations[neuron] = own
+            self.table.verdicts[neuron] = VERDICTS.index(_verdict(compared, relations))
+            for relation in np.unique(relations):
+                best = _best(compared, relations == relation)
+                self.table.relatives[neuron, relation] = relatives[best]
+                self.table.compared[neuron, relation] = torch.from_numpy(compared[best])
+
+    def _compare(
+        self, activation: Array, label: int, relatives: Sequence[int], relations: Array
+    ) -> tuple[Array, float]:
+        """Return correlation, difference, low and high of each relative, and the correlation with the label.
+
+        Of siblings that describe the neuron no better than the label, only the best gets an interval, because the
+        others neither decide anything nor are shown.
+        """
+        places = [self._row[place] for place in (label, *relatives)]
+        correlations = self.rows.correlations(activation, places)
+        compared = np.full((len(relatives), 4), np.nan)
+        compared[:, 0] = correlations[1:].clip(-1, 1)
+        compared[:, 1] = correlations[1:] - correlations[0]
+        siblings = relations == RELATIONS.index("sibling")
+        matters = ~siblings | (compared[:, 1] > 0)
+        if siblings.any():
+            matters[_best(compared, siblings)] = True
+        chosen = np.concatenate([[0], 1 + matters.nonzero()[0]])
+        errors, freedom = self.rows.errors(activation, [places[place] for place in chosen], correlations[chosen])
+        reach = student_quantile((1 - self.confidence) / max(1, len(relatives)), freedom) * errors
+        compared[matters, 2:] = compared[matters, 1:2] + np.stack([-reach, reach], axis=1)
+        return compared, float(correlations[0].clip(-1, 1))
 
 
-def _left_over(values: Tensor, factor: float) -> Tensor:
-    """Return the norms without each image, NaN where nothing is left but rounding."""
-    rest = 1 - factor * values.square()
-    return torch.where(rest > _ROUNDING, rest, torch.nan).sqrt_()
+def _verdict(compared: Array, relations: Array) -> Specificity:
+    low, high = compared[:, 2], compared[:, 3]
+    better = low > ROUNDING
+    if better.any():
+        return _ERRS[RELATIONS[int(relations[_best(compared, better)])]]
+    levels = high[(relations != RELATIONS.index("sibling")) & ~np.isnan(high)]
+    return "fits" if len(levels) and (levels < -ROUNDING).all() else "undecided"
 
 
-def _verdict(compared: Sequence[Relative]) -> Specificity:
-    better = [relative for relative in compared if relative.low > _ROUNDING]
-    if better:
-        return _VERDICTS[max(better, key=lambda relative: relative.correlation).relation]
-    levels = [relative for relative in compared if relative.relation != "sibling" and not isnan(relative.high)]
-    return "fits" if levels and all(relative.high < -_ROUNDING for relative in levels) else "undecided"
-
-
-def _best(compared: Sequence[Relative], relation: Relation) -> Relative | None:
-    """Return the relative that describes the neuron best; one without a correlation only if there is no other."""
-    kin = [relative for relative in compared if relative.relation == relation]
-    return max(kin, key=lambda found: -2.0 if isnan(found.correlation) else found.correlation, default=None)
+def _best(compared: Array, among: npt.NDArray[np.bool_]) -> int:
+    """Return which of some describes the neuron best; one without a correlation only if there is no other."""
+    correlation = np.where(np.isnan(compared[:, 0]), -2.0, compared[:, 0])
+    return int(np.where(among, correlation, -3.0).argmax())

@@ -47,6 +47,9 @@ class GivenPresence:
         _check_distinct("sample_ids", "row", self.sample_ids.tolist(), self.shape[0])
         self._check_range()
 
+    def __repr__(self) -> str:
+        return f"GivenPresence({self.shape[0]} images x {self.shape[1]} concepts)"
+
     def columns(self, concepts: slice | Tensor, images: slice | Tensor = ALL_IMAGES) -> Tensor:
         """Return the presence of some concepts; see `PresenceSource.columns`."""
         return self.values[:, concepts][images].to(torch.float64, copy=True)

@@ -2,13 +2,15 @@
 (() => {
   const CHUNK = 40;
   const BEST_FIRST = new Set(["score", "quality"]);
+  const VERDICTS = ["fits", "too specific", "too generic", "beside", "undecided"];
+  const ERRS = new Set(VERDICTS.slice(1, 4));
   const collator = new Intl.Collator(undefined, { numeric: true });
   const byId = (id) => document.getElementById(id);
   const data = JSON.parse(byId("data").textContent);
   const body = byId("neurons").tBodies[0];
   const headers = [...document.querySelectorAll("#neurons th[data-key]")];
 
-  const neurons = data.neurons.map(([layer, unit, status, candidates, images, trust], order) => {
+  const neurons = data.neurons.map(([layer, unit, status, candidates, images, trust, specificity], order) => {
     const [low, high, chance, untrained, explained, contenders = []] = trust;
     const concepts = candidates.map(([concept, score, quality], place) =>
       ({ concept: data.concepts[concept], score, quality, contends: contenders.includes(place) }));
@@ -18,7 +20,7 @@
     const runnerUps = others.map((other) => other.concept).join(" · ");
     const name = data.layers[layer] || "(model)";
     return {
-      order, layer, name, unit, concepts, images, runnerUps,
+      order, layer, name, unit, concepts, images, runnerUps, specificity, verdict: specificity?.[0] ?? "",
       status: data.statuses[status],
       judged: trust.length > 0, low, high, chance, untrained, explained, doubt,
       rivals: concepts.filter((concept) => concept.contends && concept !== first).map(({ concept }) => concept),
@@ -90,9 +92,11 @@
     return status.replaceAll(" ", "-");
   }
 
+  /** A label with its rivals and the side that it errs on, if it has any. */
   function labelCell(neuron) {
     const node = cell("label", neuron.label);
     if (neuron.label && neuron.rivals.length) node.append(element("small", "", `or ${neuron.rivals.join(" · ")}`));
+    if (neuron.label && ERRS.has(neuron.verdict)) node.append(element("small", "errs", neuron.specificity[1]));
     return node;
   }
 
@@ -149,9 +153,10 @@
     const query = byId("search").value.trim().toLowerCase();
     const exact = query.match(/^"(.+)"$/)?.[1];
     const words = exact === undefined ? query.split(/\s+/) : [];
-    const [layer, status] = [byId("layer").value, byId("status").value];
+    const [layer, status, verdict] = [byId("layer").value, byId("status").value, byId("verdict")?.value ?? ""];
     shown = neurons.filter((neuron) =>
       (layer === "" || neuron.layer === Number(layer)) && (status === "" || neuron.status === status) &&
+      (verdict === "" || neuron.verdict === verdict) &&
       (exact === undefined || plain(neuron.label) === exact) && words.every((word) => neuron.text.includes(word)));
     shown.sort(compare);
     built = 0;
@@ -172,6 +177,23 @@
     const against = neuron.untrained === null ? "" :
       `, against untrained networks ${small(neuron.untrained)} (concepts explain ${number(neuron.explained)} of it beyond them)`;
     return `${neuron.status}: quality ${interval(neuron)}; q against chance ${small(neuron.chance)}${against}`;
+  }
+
+  /** What stands next to the label in the hierarchy, and how much better it describes the neuron. */
+  function showRelatives(specificity) {
+    const table = byId("detail-relatives");
+    table.hidden = !specificity?.[3].length;
+    if (table.hidden) return;
+    const [, text, , relatives] = specificity;
+    byId("detail-verdict").textContent = `The label: ${text}`;
+    table.tBodies[0].replaceChildren(...relatives.map(([name, relation, correlation, low, high]) => {
+      const line = element("tr");
+      line.append(
+        element("td", "", name), element("td", "", relation), element("td", "num", number(correlation)),
+        element("td", "num", interval({ low, high })),
+      );
+      return line;
+    }));
   }
 
   function open(position) {
@@ -197,6 +219,7 @@
       line.append(name, element("td", "num", number(candidate.score)), quality);
       return line;
     }));
+    showRelatives(neuron.specificity);
     byId("previous").disabled = position === 0;
     byId("next").disabled = position === shown.length - 1;
     if (byId("detail").open) return;
@@ -211,6 +234,7 @@
   function filter(layer, search) {
     byId("layer").value = layer;
     byId("status").value = "";
+    if (byId("verdict")) byId("verdict").value = "";
     byId("search").value = search;
     update();
   }
@@ -221,12 +245,14 @@
 
   options("layer", [["", "All layers"], ...data.layers.map((name, index) => [index, name || "(model)"])]);
   options("status", [["", "Any status"], ...data.statuses.map((status) => [status, status])]);
+  if (byId("verdict")) options("verdict", [["", "Any specificity"], ...VERDICTS.map((verdict) => [verdict, verdict])]);
   options("sort", headers.flatMap(({ dataset: { key }, textContent: name }) =>
     [true, false].map((descending) => [`${key} ${descending}`, `${name.trim()} ${descending ? "↓" : "↑"}`])));
 
   byId("search").addEventListener("input", update);
   byId("layer").addEventListener("change", update);
   byId("status").addEventListener("change", update);
+  byId("verdict")?.addEventListener("change", update);
   byId("more").addEventListener("click", extend);
   byId("reset").addEventListener("click", () => filter("", ""));
   byId("sort").addEventListener("change", ({ target }) => {

@@ -12,8 +12,9 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
+from lightning_dissect.report.rows import specificity_text
 from lightning_dissect.report.thumbnails import thumbnails
-from lightning_dissect.types import STATUSES, DissectionReport, LayerDissection, NeuronLabel
+from lightning_dissect.types import STATUSES, DissectionReport, LabelSpecificity, LayerDissection, NeuronLabel
 
 BINS = 28
 FREQUENT_LABELS = 8
@@ -70,6 +71,7 @@ def render_page(report: DissectionReport, image_budget: int = 8_000_000) -> str:
             low=low,
             high=high,
             data=page_data(report, images),
+            has_specificity=any(neuron.specificity is not None for neuron in report.neurons),
             missing_images=len(wanted) - len(images),
             style=Markup(_asset("page.css")),  # noqa: S704 - a file of this package
             script=Markup(script),  # noqa: S704 - a file of this package
@@ -88,9 +90,10 @@ def page_data(report: DissectionReport, images: dict[int, str]) -> dict[str, Any
     Returns:
         ``layers``, ``statuses`` and ``concepts`` as lists of texts, ``images``, and one list per neuron: index of the
         layer, unit, index of the status, ``[index of the concept, score, quality]`` per candidate, ``[sample id,
-        activation]`` per top image, and how far to trust the label: ``[low, high, q_chance, q_untrained, explained,
-        places of the contenders among the candidates]``, empty where it was not judged. A number that is not finite is
-        ``None``.
+        activation]`` per top image, how far to trust the label, ``[low, high, q_chance, q_untrained, explained, places
+        of the contenders among the candidates]``, empty where it was not judged, and what is known of the specificity,
+        if anything: verdict, what reports call it, correlation, and name, relation, correlation, low and high end of
+        the difference of each relative. A number that is not finite is ``None``.
 
     """
     concepts: dict[str, int] = {}
@@ -105,6 +108,7 @@ def page_data(report: DissectionReport, images: dict[int, str]) -> dict[str, Any
             ],
             [[top.sample_id, _number(top.activation)] for top in neuron.top_images],
             _trust_data(neuron),
+            _specificity(neuron.specificity),
         ]
         for index, layer in enumerate(report.layers)
         for neuron in layer.neurons
@@ -167,6 +171,17 @@ def _quality_axis(neurons: tuple[NeuronLabel, ...]) -> tuple[float, float]:
     qualities = _qualities(neurons) or [0.0, 1.0]
     low = math.floor(min(0.0, *qualities) * 10) / 10
     return low, max(math.ceil(max(qualities) * 10) / 10, low + 0.1)
+
+
+def _specificity(found: LabelSpecificity | None) -> list[Any] | None:
+    if found is None:
+        return None
+    relatives = [
+        [relative.name, relative.relation, *map(_number, (relative.correlation, relative.low, relative.high))]
+        for relative in (found.parent, found.child, found.sibling)
+        if relative is not None
+    ]
+    return [found.verdict, specificity_text(found), _number(found.correlation), relatives]
 
 
 def _number(value: float) -> float | None:

@@ -6,7 +6,16 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lightning_dissect.fingerprint import fingerprint
-from lightning_dissect.types import NAN, STATUSES, DissectionReport, LabelTrust, NeuronLabel, ScoredConcept, summarise
+from lightning_dissect.types import (
+    NAN,
+    STATUSES,
+    DissectionReport,
+    LabelSpecificity,
+    LabelTrust,
+    NeuronLabel,
+    ScoredConcept,
+    summarise,
+)
 
 NEURON_COLUMNS = (
     "layer",
@@ -21,6 +30,7 @@ NEURON_COLUMNS = (
     "contenders",
     "runner_ups",
     "status",
+    "specificity",
     "epoch",
     "step",
 )
@@ -44,8 +54,9 @@ def neuron_rows(report: DissectionReport, neurons: Iterable[NeuronLabel] | None 
 
     The label is empty where it is withheld; ``score``, ``quality`` and all that says how far to trust it are then those
     of the best candidate. They are NaN for a neuron without candidates, and where trust was not judged.
-    ``contenders`` names the candidates that may be the best, ``runner_ups`` those after the best, with their scores;
-    both are texts for people.
+    ``contenders`` names the candidates that may be the best, ``runner_ups`` those after the best, with their scores,
+    ``specificity`` whether the label says too much or too little, if the vocabulary has a hierarchy; these three are
+    texts for people.
 
     Args:
         report: The dissection.
@@ -70,6 +81,7 @@ def neuron_rows(report: DissectionReport, neurons: Iterable[NeuronLabel] | None 
             **_trust_cells(neuron.trust),
             "runner_ups": runner_ups_text(neuron.runner_ups),
             "status": neuron.status,
+            "specificity": specificity_text(neuron.specificity),
             "epoch": report.epoch,
             "step": report.step,
         }
@@ -99,6 +111,25 @@ def runner_ups_text(runner_ups: Sequence[ScoredConcept]) -> str:
 
     """
     return "; ".join(f"{concept.concept} ({concept.score:.4g})" for concept in runner_ups)
+
+
+def specificity_text(found: LabelSpecificity | None) -> str:
+    """Return on which side a label errs as people read it: with the relative that describes the neuron better.
+
+    Args:
+        found: What was found of the label, if anything.
+
+    Example:
+        >>> from lightning_dissect.types import Relative
+        >>> dog = Relative("dog", "parent", 0.5, 0.2, 0.1, 0.3)
+        >>> specificity_text(LabelSpecificity("beagle", "too specific", 0.3, dog, None, None))
+        'too specific (dog)'
+
+    """
+    if found is None:
+        return ""
+    better = {"too specific": found.parent, "too generic": found.child, "beside": found.sibling}.get(found.verdict)
+    return found.verdict if better is None else f"{found.verdict} ({better.name})"
 
 
 def layer_rows(report: DissectionReport) -> list[dict[str, Any]]:
@@ -175,17 +206,20 @@ def metric_values(report: DissectionReport) -> dict[str, float]:
     ``<at>`` is ``<name>/<layer>/`` for each layer (the report's name, the layer as in `key_names`), and ``<name>/`` for
     all layers together:
 
-    =========================  =================================================================================
-    ``<at>quality``            mean quality of the best candidates, in ``[-1, 1]``; NaN if no neuron has one
-    ``<at>labelled``           neurons with one label that is best
-    ``<at>ambiguous``          neurons of which several labels may be the best
-    ``<at>no_clear_function``  neurons whose label is withheld: chance or an untrained network would do as well
-    ``<at>dead``               neurons with the same activation on every image
-    ``<at>non_finite``         neurons with an activation that is NaN or infinite
-    ``<at>distinct_labels``    different labels that are not withheld
-    =========================  =================================================================================
+    ==========================  ================================================================================
+    ``<at>quality``             mean quality of the best candidates, in ``[-1, 1]``; NaN if no neuron has one
+    ``<at>labelled``            neurons with one label that is best
+    ``<at>ambiguous``           neurons of which several labels may be the best
+    ``<at>no_clear_function``   neurons whose label is withheld: chance or an untrained network would do as well
+    ``<at>dead``                neurons with the same activation on every image
+    ``<at>non_finite``          neurons with an activation that is NaN or infinite
+    ``<at>distinct_labels``     different labels that are not withheld
+    ``<at>too_specific_share``  labels whose superclass describes the neuron better, as a share of those judged
+    ``<at>too_generic_share``   labels of which a subclass describes the neuron better, likewise
+    ==========================  ================================================================================
 
     Each count of neurons has a ``<at>..._share`` beside it, a share of all neurons in ``[0, 1]``, NaN of no neurons.
+    The last two are there only where the vocabulary has a hierarchy.
 
     Args:
         report: The dissection.
@@ -210,4 +244,7 @@ def _scalars(neurons: tuple[NeuronLabel, ...], prefix: str) -> dict[str, float]:
     total = metrics.pop("neurons")
     for name in STATUSES:
         metrics[f"{name}_share"] = metrics[name] / total if total else NAN
+    verdicts = [neuron.specificity.verdict for neuron in neurons if neuron.specificity is not None]
+    for verdict in ("too specific", "too generic") if verdicts else ():
+        metrics[f"{verdict.replace(' ', '_')}_share"] = verdicts.count(verdict) / len(verdicts)
     return {f"{prefix}{name}": value for name, value in metrics.items()}

@@ -3,15 +3,25 @@
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from lightning_dissect.types import DissectionReport, LabelTrust, LayerDissection, NeuronLabel, ScoredConcept, TopImage
+from lightning_dissect.types import (
+    DissectionReport,
+    LabelSpecificity,
+    LabelTrust,
+    LayerDissection,
+    NeuronLabel,
+    Relation,
+    Relative,
+    ScoredConcept,
+    TopImage,
+)
 from lightning_dissect.writers.base import WRITERS
 from lightning_dissect.writers.files import write_whole
 
-SCHEMA = 2
+SCHEMA = 1
 """Version of the form of the file; it grows when a reader of the old form would misread a new file."""
 
 _TRUST_NUMBERS = ("p_chance", "q_chance", "explained", "p_untrained", "q_untrained")
@@ -132,6 +142,7 @@ def _neuron_record(neuron: NeuronLabel) -> dict[str, Any]:
             {"sample_id": item.sample_id, "activation": _value(item.activation)} for item in neuron.top_images
         ],
         "trust": None if neuron.trust is None else _trust_record(neuron.trust),
+        "specificity": None if neuron.specificity is None else _specificity_record(neuron.specificity),
     }
 
 
@@ -151,6 +162,34 @@ def _trust(record: dict[str, Any] | None) -> LabelTrust | None:
     return LabelTrust((low, high), tuple(record["contenders"]), **numbers)
 
 
+def _specificity_record(found: LabelSpecificity) -> dict[str, Any]:
+    relatives = {relation: getattr(found, relation) for relation in get_args(Relation)}
+    return {
+        "label": found.label,
+        "verdict": found.verdict,
+        "correlation": _value(found.correlation),
+        **{
+            relation: None if relative is None else _relative_record(relative)
+            for relation, relative in relatives.items()
+        },
+    }
+
+
+def _relative_record(relative: Relative) -> dict[str, Any]:
+    return {name: value if isinstance(value, str) else _value(value) for name, value in asdict(relative).items()}
+
+
+def _specificity(record: dict[str, Any] | None) -> LabelSpecificity | None:
+    if record is None:
+        return None
+    relatives = (record[relation] and _relative(**record[relation]) for relation in get_args(Relation))
+    return LabelSpecificity(record["label"], record["verdict"], _number(record["correlation"]), *relatives)
+
+
+def _relative(name: str, relation: Relation, **numbers: float | str | None) -> Relative:
+    return Relative(name, relation, **{key: _number(value) for key, value in numbers.items()})
+
+
 def _layer(record: dict[str, Any]) -> LayerDissection:
     neurons = (
         NeuronLabel(
@@ -164,7 +203,8 @@ def _layer(record: dict[str, Any]) -> LayerDissection:
             top_images=tuple(
                 TopImage(entry["sample_id"], _number(entry["activation"])) for entry in item["top_images"]
             ),
-            trust=_trust(item["trust"]),
+            trust=_trust(item.get("trust")),
+            specificity=_specificity(item.get("specificity")),
         )
         for item in record["neurons"]
     )

@@ -22,7 +22,7 @@ MAX_IMAGES = 108
 """Images that W&B keeps per key and call."""
 
 _COLUMN_TYPES = {
-    **dict.fromkeys(("layer", "label", "contenders", "runner_ups", "status"), str),
+    **dict.fromkeys(("layer", "label", "contenders", "runner_ups", "status", "specificity"), str),
     **dict.fromkeys(("unit", "epoch", "step"), int),
 }
 """Types of columns that are not floating-point numbers."""

@@ -26,6 +26,7 @@ def plain(report: DissectionReport) -> dict[str, Any]:
             "num_images": report.num_images,
             "neurons": [[layer, neuron.unit, neuron.status] for layer, neuron in neurons],
             "candidates": [[candidate.concept for candidate in neuron.candidates] for _, neuron in neurons],
+            "specificity": [repr(neuron.specificity) for _, neuron in neurons],
             "top_images": [
                 [[image.sample_id, repr(image.activation)] for image in neuron.top_images] for _, neuron in neurons
             ],

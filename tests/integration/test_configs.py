@@ -62,3 +62,13 @@ def test_objects_and_functions_can_be_named_in_yaml():
     assert dissection.similarity.top_k == 10
     assert dissection.presence == SigmoidConstants(58.0, -0.13)
     assert dissection.image_fn.__name__ == "find_images"
+
+
+def test_presence_of_one_s_own_is_a_file_in_yaml():
+    cli = run_cli(
+        "--trainer.callbacks+=lightning_dissect.NeuronDissection",
+        "--trainer.callbacks.layers=[net.paint]",
+        "--trainer.callbacks.presence=presence.csv",
+    )
+    (dissection,) = [callback for callback in cli.trainer.callbacks if isinstance(callback, NeuronDissection)]
+    assert str(dissection.presence) == "presence.csv"

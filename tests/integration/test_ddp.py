@@ -13,7 +13,8 @@ from torch.multiprocessing import ProcessRaisedException
 from torch.utils.data import DataLoader, IterableDataset
 
 from lightning_dissect import distributed
-from lightning_dissect.probe import Thumbnails
+from lightning_dissect.presence import GivenPresence
+from lightning_dissect.probe import ConceptVocabulary, Thumbnails
 from lightning_dissect.similarity import Correlation, RankReorder
 from tests.helpers.colours import COLOURS, MEAN, STD, ColourDataset, ColourEncoder, ColourModule
 from tests.helpers.processes import one_thread
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.ddp
 SIMILARITIES = {"correlation": "correlation", "soft_wpmi": "soft_wpmi", "rank_reorder": RankReorder(top_fraction=0.25)}
 LAYERS = {"wide": "mean", "narrow": "max"}
 PAINTS = [f"paint {number}" for number in range(60)]
+FAMILIES = ConceptVocabulary(tuple(PAINTS), hierarchy={paint: (f"family {paint[-1]}", "paint") for paint in PAINTS})
 
 
 @pytest.fixture(autouse=True)
@@ -106,6 +108,10 @@ SETTINGS = {
     "annotations": {"options": {"encoder": "annotations", "vocabulary": list(COLOURS)}},
     "all images everywhere": {"trainer": {"use_distributed_sampler": False}},
     "bfloat16": {"trainer": {"precision": "bf16-mixed"}},
+    "a hierarchy": {"options": {"vocabulary": FAMILIES}},
+    "presence of one's own": {
+        "options": {"presence": GivenPresence(torch.sin(torch.arange(24.0 * 60)).square().reshape(24, 60))}
+    },
     "little memory": {"options": {"max_bytes": 2**12}},
 }
 

@@ -1,5 +1,6 @@
 """Which images are probed, and that they are counted once, whatever the loaders do."""
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch import LightningDataModule, Trainer
@@ -7,7 +8,8 @@ from lightning.pytorch.callbacks import EMAWeightAveraging
 from lightning.pytorch.utilities import CombinedLoader
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
-from lightning_dissect.presence import SigmoidConstants
+from lightning_dissect.metrics import PearsonCorrelation
+from lightning_dissect.presence import GivenPresence, SigmoidConstants
 from tests.helpers.colours import COLOURS, ColourDataset, ColourModule
 
 EXPECTED = ["red", "green", "blue", ""]
@@ -216,6 +218,42 @@ def test_presence_can_be_that_of_a_sigmoid(trainer_options, make_dissection, wri
     validate(trainer_options, make_dissection(presence=constants), ColourModule())
     assert [neuron.label for neuron in writer.reports[0].neurons] == EXPECTED
     assert writer.reports[0].settings["presence"] == repr(constants)
+
+
+@pytest.mark.parametrize("by", ["validation", "probe", "file"])
+def test_presence_can_be_ones_own(trainer_options, make_dissection, writer, tmp_path, by):
+    values = torch.rand(24, 4, generator=torch.Generator().manual_seed(0))
+    presence = GivenPresence(values, list(COLOURS))
+    if by == "file":
+        presence = str(tmp_path / "presence.npy")
+        np.save(presence, values.numpy())
+    options = {"probe": ColourDataset()} if by == "probe" else {}
+    module = ColourModule()
+    validate(trainer_options, make_dissection(presence=presence, **options), module)
+    with torch.no_grad():
+        activations = module.net.paint(torch.stack([image for image, _ in ColourDataset()])).mean(dim=(2, 3))
+    expected = PearsonCorrelation().score(activations, values)
+    for neuron in writer.reports[0].neurons[:3]:
+        wanted = [expected[neuron.unit, list(COLOURS).index(found.concept)].item() for found in neuron.candidates]
+        assert [found.quality for found in neuron.candidates] == pytest.approx(wanted, abs=1e-5)
+
+
+def test_a_probe_without_presence_is_refused_before_anything_runs(trainer_options, make_dissection):
+    dissection = make_dissection(presence=GivenPresence(torch.rand(23, 4)), probe=ColourDataset())
+    with pytest.raises(ValueError, match="none for 1 of 24 images at hand, such as image 23 of dataloader 0"):
+        Trainer(**trainer_options, callbacks=[dissection]).fit(ColourModule())
+    assert dissection.last_report is None
+
+
+@pytest.mark.parametrize(("shuffle", "reason"), [(False, "none for 1 of 8 images"), (True, "order that is not known")])
+def test_validation_images_without_presence_are_a_failed_dissection(
+    trainer_options, make_dissection, writer, shuffle, reason
+):
+    dissection = make_dissection(presence=GivenPresence(torch.rand(23, 4)), strict=False)
+    loader = DataLoader(ColourDataset(), batch_size=8, shuffle=shuffle)
+    with pytest.warns(UserWarning, match=reason):
+        validate(trainer_options, dissection, ColourModule(), dataloaders=loader)
+    assert not writer.reports
 
 
 def test_annotations_can_be_picked_out_of_a_batch(trainer_options, make_dissection, writer):

@@ -1,12 +1,21 @@
 import math
+import re
 
 import numpy as np
 import pytest
 import torch
 
 from lightning_dissect import DissectionError, Dissector
+from lightning_dissect.labelling import label_specificity
 from lightning_dissect.metrics import PearsonCorrelation
-from lightning_dissect.presence import SIGMOID_CONSTANTS, ConceptPresence, SigmoidConstants, SigmoidPresence
+from lightning_dissect.presence import (
+    SIGMOID_CONSTANTS,
+    ConceptPresence,
+    GivenPresence,
+    SigmoidConstants,
+    SigmoidPresence,
+)
+from lightning_dissect.probe import ConceptHierarchy, ConceptVocabulary, annotation_presence
 from tests.helpers.colours import COLOURS, ColourDataset, ColourEncoder, colour_network, num_hooks
 
 IMAGES = (torch.stack(list(ColourDataset().images)) * 255).round().to(torch.uint8)
@@ -66,7 +75,7 @@ def test_annotations_are_the_presence():
 
 def test_an_unknown_presence_is_refused():
     with pytest.raises(
-        ValueError, match=r"`presence` to be 'softmax', 'sigmoid' or SigmoidConstants but got 'sotfmax'"
+        ValueError, match=r"`presence` to be 'softmax', 'sigmoid' or SigmoidConstants, or .* but got 'sotfmax'"
     ):
         make(presence="sotfmax")
     with pytest.raises(ValueError, match=r"`encoder` to be one whose constants are published.*calibrate"):
@@ -178,3 +187,82 @@ def test_progress_ends_complete():
     seen = {}
     run(make(layers=["paint", "act"]), colour_network(), progress=lambda *call: seen.update({call[0]: call[1:]}))
     assert seen == {"Encoding images": (24, math.inf), "Encoding concepts": (4, 4), "Labelling layers": (2, 2)}
+
+
+HIERARCHY = ConceptVocabulary(
+    tuple(COLOURS), hierarchy={"red": "warm", "white": "warm", "green": "cold", "blue": "cold"}
+)
+
+
+def test_labels_are_judged_where_the_vocabulary_has_a_hierarchy():
+    memberships = torch.eye(4)[ColourDataset().classes]
+    dissector, network = make(encoder="annotations", vocabulary=HIERARCHY), colour_network()
+    with torch.no_grad():
+        network.paint.weight[0] = torch.tensor([-1.0, 0.5, 0.5])[:, None, None]
+    for _ in range(2):
+        with torch.no_grad(), dissector.record(network), dissector.batch(IMAGES, torch.arange(24), memberships):
+            activations = network.paint(IMAGES / 255).mean(dim=(2, 3))
+        *judged, dead = dissector.report().neurons
+        assert dead.specificity is None
+        tree = ConceptHierarchy.of(HIERARCHY)
+        presence = annotation_presence(ColourDataset().classes, HIERARCHY, tree)
+        labels = [neuron.label for neuron in judged]
+        expected = label_specificity(activations[:, :3], labels, presence, tree)
+        assert repr([neuron.specificity for neuron in judged]) == repr(list(expected))
+    assert judged[1].specificity.parent.name == "cold"
+    assert judged[0].specificity.verdict == "too specific"
+
+
+def test_without_a_hierarchy_nothing_is_said_of_specificity():
+    assert {neuron.specificity for neuron in run(make(), colour_network()).neurons} == {None}
+
+
+def test_a_hierarchy_of_other_concepts_is_refused():
+    with pytest.raises(ValueError, match="what is above the concepts"):
+        make(vocabulary=ConceptVocabulary(tuple(COLOURS), hierarchy={"cow": ("animal",)}))
+
+
+def test_verdicts_that_fail_are_a_warning_and_the_labels_stay(monkeypatch):
+    def fail(*_, **__):
+        raise ZeroDivisionError("no")
+
+    monkeypatch.setattr("lightning_dissect.labelling.specificity_judge.specificity_table", fail)
+    with pytest.warns(UserWarning, match="how specific the labels of 'paint' are. ZeroDivisionError: no"):
+        report = run(make(vocabulary=HIERARCHY), colour_network())
+    assert [neuron.label for neuron in report.neurons] == ["red", "green", "blue", ""]
+    assert {neuron.specificity for neuron in report.neurons} == {None}
+
+
+def test_quality_is_measured_with_a_presence_of_ones_own():
+    values = torch.rand(24, 4, generator=torch.Generator().manual_seed(0))
+    order = torch.randperm(24, generator=torch.Generator().manual_seed(1))
+    presence = GivenPresence(values[order], list(COLOURS), sample_ids=order)
+    dissector, network = make(presence=presence), colour_network()
+    with torch.no_grad():
+        expected = PearsonCorrelation().score(network.paint(IMAGES / 255).mean(dim=(2, 3)), values)
+    for _ in range(2):
+        report = run(dissector, network)
+        assert [neuron.label for neuron in report.neurons] == ["red", "green", "blue", ""]
+        for neuron in report.neurons[:3]:
+            wanted = [expected[neuron.unit, list(COLOURS).index(found.concept)].item() for found in neuron.candidates]
+            assert [found.quality for found in neuron.candidates] == pytest.approx(wanted, abs=1e-5)
+    assert report.settings["presence"] == "GivenPresence(24 images x 4 concepts)"
+
+
+def test_presence_follows_the_sample_ids_when_the_same_images_get_others():
+    values = torch.rand(48, 4, generator=torch.Generator().manual_seed(0))
+    dissector, network = make(presence=GivenPresence(values)), colour_network()
+    qualities = []
+    for start in (0, 24):
+        with torch.no_grad(), dissector.record(network), dissector.batch(IMAGES, torch.arange(start, start + 24)):
+            network(IMAGES / 255)
+        qualities.append(dissector.report().neurons[0].quality)
+    assert qualities[0] != qualities[1]
+
+
+def test_an_image_without_presence_is_refused_before_it_is_recorded():
+    dissector, network = make(presence=GivenPresence(torch.rand(20, 4))), colour_network()
+    with dissector.record(network), pytest.raises(ValueError, match="none for 4 of 24 images"):
+        dissector.start_batch(IMAGES, torch.arange(24))
+    with pytest.raises(ValueError, match=re.escape("got none of 1 of them, such as 'white'")):
+        make(presence=GivenPresence(torch.rand(24, 3), ["red", "green", "blue"]))

@@ -7,7 +7,7 @@ from scipy.stats import binom
 from scipy.stats import t as student_t
 
 from lightning_dissect.labelling import label_specificity
-from lightning_dissect.labelling.specificity import _quantile
+from lightning_dissect.labelling.jackknife import student_quantile
 from lightning_dissect.presence import ClassPresence, GivenPresence, SigmoidConstants, SigmoidPresence, UnionPresence
 from lightning_dissect.probe import ConceptHierarchy, ConceptVocabulary, annotation_presence
 
@@ -118,7 +118,7 @@ def test_a_unit_that_few_images_make_is_undecided():
 @pytest.mark.parametrize("outside", [0.05, 0.005])
 def test_the_quantile_is_that_of_student(outside):
     freedom = torch.tensor([4.9, 5.0, 9.5, 30.0, 1e6], dtype=torch.float64)
-    quantile = _quantile(outside, freedom)
+    quantile = torch.from_numpy(student_quantile(outside, freedom))
     assert isnan(quantile[0])
     expected = student_t.ppf(1 - outside / 2, freedom[1:].numpy())
     assert quantile[1:].tolist() == pytest.approx(expected.tolist(), rel=0.015)
@@ -189,3 +189,11 @@ def test_arguments_that_do_not_fit_are_refused():
         label_specificity(unit, ["dog"], PRESENCE, HIERARCHY, max_bytes=0)
     with pytest.raises(ValueError, match="at least 2 images but got 1"):
         label_specificity(unit[:1], ["dog"], annotation_presence(CLASSES[:1], VOCABULARY, HIERARCHY), HIERARCHY)
+
+
+def test_what_is_found_of_a_neuron_does_not_depend_on_the_others():
+    units = torch.stack([fires_for("dog", noise=1.5, seed=seed) for seed in range(6)], dim=1)
+    labels = ["beagle", "dog", "", "animal", "cat", "beagle"]
+    whole = label_specificity(units, labels, PRESENCE, HIERARCHY)
+    parts = [label_specificity(units[:, [unit]], [labels[unit]], PRESENCE, HIERARCHY)[0] for unit in range(6)]
+    assert repr(whole) == repr(tuple(parts))

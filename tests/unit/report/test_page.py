@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from lightning_dissect.report.page import layer_overview, page_data, render_page
-from lightning_dissect.types import LayerDissection, NeuronLabel
+from lightning_dissect.types import LabelSpecificity, LayerDissection, NeuronLabel, Relative, ScoredConcept
 from tests.helpers.small_report import HOSTILE, judged_report, small_report
 
 PROBE = """
@@ -82,7 +82,7 @@ def test_the_embedded_data_is_the_report():
     assert data["layers"] == ["body.conv", "head"]
     assert set(data["images"]) == {str(sample_id) for sample_id in range(7)}
     assert len(data["neurons"]) == 10
-    layer, unit, status, candidates, images, trust = data["neurons"][-1]
+    layer, unit, status, candidates, images, trust, specificity = data["neurons"][-1]
     assert (data["layers"][layer], unit, data["statuses"][status]) == ("head", 6, "labelled")
     assert [[data["concepts"][concept], *rest] for concept, *rest in candidates] == [
         ["apple", 1.5, 0.75],
@@ -90,6 +90,7 @@ def test_the_embedded_data_is_the_report():
     ]
     assert images == [[6, 3.0], [7, 1.5]]
     assert trust == []
+    assert specificity is None
 
 
 def test_the_policy_admits_this_script_alone_and_no_network():
@@ -113,7 +114,7 @@ def test_numbers_that_json_cannot_hold_become_null():
     neuron = NeuronLabel("fc", 0, "labelled", small_report().neurons[0].candidates)
     broken = type(neuron.candidates[0])("cat", math.inf, math.nan)
     data = page_data(small_report(layers=(LayerDissection("fc", (NeuronLabel("fc", 0, "labelled", (broken,)),)),)), {})
-    assert data["neurons"] == [[0, 0, 0, [[0, None, None]], [], []]]
+    assert data["neurons"] == [[0, 0, 0, [[0, None, None]], [], [], None]]
 
 
 def test_overview_of_a_layer():
@@ -181,3 +182,14 @@ def test_in_a_browser_search_and_sort_work_and_no_label_runs(tmp_path):
     assert seen["detail"] == "apple"
     assert seen["pictures"] == [160]
     assert seen["blanks"] == 1
+
+
+def test_specificity_is_in_the_page_where_something_is_known_of_it():
+    dog = Relative("dog", "parent", 0.5, 0.2, 0.1, math.nan)
+    found = LabelSpecificity("beagle", "too specific", 0.3, dog, None, None)
+    neuron = NeuronLabel("fc", 0, "labelled", (ScoredConcept("beagle", 0.5, 0.3),), specificity=found)
+    report = small_report(layers=(LayerDissection("fc", (neuron,)),))
+    relatives = [["dog", "parent", 0.5, 0.1, None]]
+    assert page_data(report, {})["neurons"][0][-1] == ["too specific", "too specific (dog)", 0.3, relatives]
+    assert 'id="verdict"' in render_page(report)
+    assert 'id="verdict"' not in render_page(small_report())

@@ -11,7 +11,7 @@ from lightning_dissect.report.rows import (
     metric_values,
     neuron_rows,
 )
-from lightning_dissect.types import LayerDissection
+from lightning_dissect.types import LabelSpecificity, LayerDissection, NeuronLabel, Relative, ScoredConcept
 from tests.helpers.small_report import HOSTILE, judged_report, small_report
 
 
@@ -31,6 +31,7 @@ def test_there_is_one_row_per_neuron_with_the_named_columns():
         "contenders": "",
         "runner_ups": "not apple (0.75)",
         "status": "labelled",
+        "specificity": "",
         "epoch": 2,
         "step": 30,
     }
@@ -116,3 +117,32 @@ def test_no_neurons_have_no_share_and_no_quality():
     values = metric_values(small_report(layers=(LayerDissection("head", ()),)))
     assert math.isnan(values["dissection/head/labelled_share"])
     assert math.isnan(values["dissection/quality"])
+
+
+def judged(unit, verdict):
+    kin = {side: Relative(f"{side} one", side, 0.5, 0.1, 0.05, 0.15) for side in ("parent", "child", "sibling")}
+    found = LabelSpecificity("dog", verdict, 0.4, kin["parent"], kin["child"], kin["sibling"])
+    return NeuronLabel("fc", unit, "labelled", (ScoredConcept("dog", 0.5, 0.4),), specificity=found)
+
+
+def test_specificity_is_a_column_and_its_shares_are_scalars():
+    verdicts = ("too specific", "too generic", "too generic", "beside", "fits", "undecided")
+    neurons = (*(judged(unit, verdict) for unit, verdict in enumerate(verdicts)), NeuronLabel("fc", 6, "dead"))
+    report = small_report(layers=(LayerDissection("fc", neurons), LayerDissection("head", ())))
+    assert [row["specificity"] for row in neuron_rows(report)] == [
+        "too specific (parent one)",
+        "too generic (child one)",
+        "too generic (child one)",
+        "beside (sibling one)",
+        "fits",
+        "undecided",
+        "",
+    ]
+    values = metric_values(report)
+    assert values["dissection/fc/too_specific_share"] == values["dissection/too_specific_share"] == pytest.approx(1 / 6)
+    assert values["dissection/fc/too_generic_share"] == pytest.approx(2 / 6)
+    assert "dissection/head/too_generic_share" not in values
+
+
+def test_without_a_hierarchy_there_are_no_shares():
+    assert not [key for key in metric_values(small_report()) if "specific" in key or "generic" in key]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_dissect.types import LayerDissection, NeuronLabel, ScoredConcept, TopImage
+from lightning_dissect.types import LabelSpecificity, LayerDissection, NeuronLabel, Relative, ScoredConcept, TopImage
 from lightning_dissect.writers.json import JSONWriter, read_report, report_path
 from tests.helpers.small_report import judged_report, small_report
 
@@ -48,7 +48,7 @@ def test_every_cycle_has_its_file(tmp_path):
 def test_another_file_is_refused(tmp_path, text):
     path = tmp_path / "other.json"
     path.write_text(text)
-    with pytest.raises(ValueError, match="Expected `path` to be a report of schema 2"):
+    with pytest.raises(ValueError, match="Expected `path` to be a report of schema 1"):
         read_report(path)
 
 
@@ -56,3 +56,12 @@ def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     JSONWriter().write(small_report(), [])
     assert not list(Path().iterdir())
+
+
+def test_specificity_comes_back(tmp_path):
+    dog = Relative("dog", "parent", 0.5, 0.2, 0.1, math.nan)
+    found = LabelSpecificity("beagle", "too specific", 0.25, dog, None, None)
+    neuron = NeuronLabel("fc", 0, "labelled", (ScoredConcept("beagle", 0.5, 0.25),), specificity=found)
+    JSONWriter().write(small_report(tmp_path, layers=(LayerDissection("fc", (neuron,)),)), [])
+    [read] = read_report(tmp_path / "reports" / "cycle-0002.json").neurons
+    assert repr(read) == repr(neuron)
