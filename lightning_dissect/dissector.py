@@ -13,7 +13,8 @@ from lightning_dissect.budget import ByteBudget
 from lightning_dissect.checks import check_positive
 from lightning_dissect.concept_matrix import ConceptMatrix
 from lightning_dissect.encoders import ImageTextEncoder, Progress, cache_folder, silent
-from lightning_dissect.labelling import CLIPDissect, LabelTable, PreparedLabelling, resolve_concepts
+from lightning_dissect.labelling import CLIPDissect, LabelJudge, LabelTable, PreparedLabelling, resolve_concepts
+from lightning_dissect.metrics import NeuronMetric
 from lightning_dissect.peers import Peers
 from lightning_dissect.presence import SigmoidConstants
 from lightning_dissect.probe import ConceptVocabulary, Thumbnails, content_ids, resolve_vocabulary
@@ -32,7 +33,6 @@ from lightning_dissect.types import DissectionReport, LayerDissection, Picture
 
 ImageReader = Callable[[int], Picture | None]
 LayerSpec = str | type[nn.Module] | Sequence[str | type[nn.Module]] | Mapping[str, str | Pooling]
-
 
 _FEWEST_IMAGES = 2
 _SILENT = (
@@ -60,8 +60,9 @@ class Dissector:
         encoder: Image-text encoder: ``"open_clip"``, ``"open_clip:MODEL/TAG"``, ``"hf_clip:NAME"``, ``"assembled"`` or
             an object; ``"annotations"`` takes the dataset's own annotations instead.
         similarity: Function that chooses labels, by name or as an object.
-        presence: How an encoder's similarities become the presence that quality is measured with: ``"softmax"`` over
-            the concepts, `SigmoidConstants`, or ``"sigmoid"`` for the published constants of the encoder.
+        metrics: Metrics that judge each neuron's label, by name or as objects, see `lightning_dissect.metrics`.
+        presence: How an encoder's similarities become the presence that labels are judged with: ``"softmax"`` over the
+            concepts, `SigmoidConstants`, or ``"sigmoid"`` for the published constants of the encoder.
         pooling: How a layer's output becomes one number per image and neuron, unless ``layers`` says otherwise.
         num_candidates: Concepts kept per neuron: the label and its runner-ups.
         num_top_images: Most activating images kept per neuron.
@@ -93,6 +94,7 @@ class Dissector:
         encoder: str | ImageTextEncoder = "open_clip",
         similarity: str | Similarity = "correlation",
         *,
+        metrics: Sequence[str | NeuronMetric] = (),
         presence: str | SigmoidConstants = "softmax",
         pooling: str | Pooling = "auto",
         num_candidates: int = 5,
@@ -101,11 +103,10 @@ class Dissector:
         max_bytes: int = 2 * 2**30,
     ) -> None:
         check_positive("num_top_images", num_top_images)
-        self.layers = layers
-        self.pooling = pooling
-        self.num_top_images = num_top_images
+        self.layers, self.pooling, self.num_top_images = layers, pooling, num_top_images
         self.budget = ByteBudget(max_bytes)
         self.labelling = CLIPDissect(similarity, candidates=num_candidates, max_bytes=max(1, self.budget.work // 4))
+        self.judge = LabelJudge(metrics, max(1, self.budget.work // 4))
         self.concepts = resolve_concepts(resolve_vocabulary(vocabulary), encoder, cache_folder(cache), presence)
         self.settings = {
             "similarity": repr(self.labelling.similarity),
@@ -114,6 +115,8 @@ class Dissector:
             "vocabulary": f"{self.concepts.vocabulary.name} ({len(self.concepts.vocabulary)} concepts)",
             "pooling": pooling if isinstance(pooling, str) else repr(pooling),
         }
+        if self.judge.descriptions:
+            self.settings["metrics"] = ", ".join(description.form for description in self.judge.descriptions)
         self._recorder: ActivationRecorder | None = None
         self._prepared: PreparedLabelling | None = None
         self._thumbnails = Thumbnails(budget=self.budget.pictures)
@@ -297,6 +300,7 @@ class Dissector:
             dirpath=dirpath,
             logger_step=logger_step,
             name=name,
+            label_metrics=self.judge.descriptions,
         )
 
     def _attached(self) -> ActivationRecorder:
@@ -319,8 +323,7 @@ class Dissector:
                 fitting = self.labelling.prepared(seen, self.concepts.presence(seen, self.labelling.max_bytes))
             tables = peers.gather(self._table(fitting, share, peers))
             if tables is not None:
-                neurons = LabelTable.cat(tables).records(name, self.concepts.vocabulary.concepts)
-                layers.append(LayerDissection(name, neurons))
+                layers.append(self.judge.layer(name, LabelTable.cat(tables), self.concepts.vocabulary.concepts))
             progress("Labelling layers", done, len(names))
         return tuple(layers), len(row_ids), self._pictures(peers, layers)
 
@@ -335,7 +338,8 @@ class Dissector:
 
     def _table(self, labelling: PreparedLabelling, share: NeuronShare, peers: Peers) -> LabelTable:
         top = top_images(share.activations, share.sample_ids, self.num_top_images)
-        return labelling.table(share.activations, *top, share.layer_size, peers.logsumexp)
+        table = labelling.table(share.activations, *top, share.layer_size, peers.logsumexp)
+        return self.judge.judged(table, share.activations, labelling.presence)
 
     def _usable_layers(self, peers: Peers) -> list[str]:
         """Leave out the layers that some process cannot use, the same on every process."""

@@ -7,6 +7,7 @@ from lightning_dissect.labelling.concept_source import (
     EncodedConcepts,
     resolve_concepts,
 )
+from lightning_dissect.labelling.label_judge import LabelJudge
 from lightning_dissect.labelling.label_table import LabelTable
 from lightning_dissect.labelling.shared_presence import shared_presence
 from lightning_dissect.labelling.specificity import label_specificity
@@ -16,6 +17,7 @@ __all__ = [
     "CLIPDissect",
     "ConceptSource",
     "EncodedConcepts",
+    "LabelJudge",
     "LabelTable",
     "PreparedLabelling",
     "label_specificity",

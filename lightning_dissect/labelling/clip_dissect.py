@@ -186,7 +186,8 @@ class PreparedLabelling:
         scores[live] = best.values
         concepts = concepts.new_full(scores.shape, -1).index_copy_(0, live.nonzero().flatten(), concepts)
         quality = candidate_quality(activations, self.presence, concepts, self.settings.max_bytes)
-        return LabelTable(status, concepts, scores, quality, top_ids.cpu(), top_values.cpu())
+        unjudged = (scores.new_empty(len(live), 0), status.new_empty(len(live), 0, dtype=torch.int8))
+        return LabelTable(status, concepts, scores, quality, top_ids.cpu(), top_values.cpu(), *unjudged)
 
     def _width(self, neurons: int) -> int:
         """Return how many concepts are scored at once, the same on processes with different shares of neurons."""

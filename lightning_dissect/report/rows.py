@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lightning_dissect.fingerprint import fingerprint
-from lightning_dissect.types import DissectionReport, NeuronLabel, ScoredConcept, summarise
+from lightning_dissect.types import NAN, DissectionReport, NeuronLabel, ScoredConcept, summarise, summarise_metrics
 
 NEURON_COLUMNS = ("layer", "unit", "label", "score", "quality", "runner_ups", "status", "epoch", "step")
-"""The columns of `neuron_rows`, in order."""
+"""The columns of `neuron_rows`, in order; those of `DissectionReport.label_metrics` follow ``quality``."""
 
 LAYER_COLUMNS = (
     "epoch",
@@ -23,13 +23,39 @@ LAYER_COLUMNS = (
     "distinct_labels",
     "quality",
 )
-"""The columns of `layer_rows`, in order."""
+"""The columns of `layer_rows`, in order; means and numbers of undefined scores of the metrics follow ``quality``."""
+
+
+def neuron_columns(report: DissectionReport) -> tuple[str, ...]:
+    """Return the columns of `neuron_rows`, one per metric among them.
+
+    Args:
+        report: The dissection.
+
+    """
+    return _after_quality(NEURON_COLUMNS, [metric.name for metric in report.label_metrics])
+
+
+def layer_columns(report: DissectionReport) -> tuple[str, ...]:
+    """Return the columns of `layer_rows`, two per metric among them.
+
+    Args:
+        report: The dissection.
+
+    """
+    names = [name for metric in report.label_metrics for name in (metric.name, f"{metric.name}_undefined")]
+    return _after_quality(LAYER_COLUMNS, names)
+
+
+def _after_quality(columns: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    place = columns.index("quality") + 1
+    return (*columns[:place], *names, *columns[place:])
 
 
 def neuron_rows(report: DissectionReport, neurons: Iterable[NeuronLabel] | None = None) -> list[dict[str, Any]]:
-    """Return one row per neuron, with the keys of `NEURON_COLUMNS` in their order.
+    """Return one row per neuron, with the keys of `neuron_columns` in their order.
 
-    ``score`` and ``quality`` are NaN for a neuron without a label; ``runner_ups`` is a text for people.
+    ``score``, ``quality`` and metrics are NaN for a neuron without a label; ``runner_ups`` is a text for people.
 
     Args:
         report: The dissection.
@@ -51,6 +77,7 @@ def neuron_rows(report: DissectionReport, neurons: Iterable[NeuronLabel] | None 
             "label": neuron.label,
             "score": float(neuron.score),
             "quality": float(neuron.quality),
+            **{metric.name: float(neuron.metrics.get(metric.name, NAN)) for metric in report.label_metrics},
             "runner_ups": runner_ups_text(neuron.runner_ups),
             "status": neuron.status,
             "epoch": report.epoch,
@@ -72,7 +99,7 @@ def runner_ups_text(runner_ups: Sequence[ScoredConcept]) -> str:
 
 
 def layer_rows(report: DissectionReport) -> list[dict[str, Any]]:
-    """Return one row per layer, with the keys of `LAYER_COLUMNS` in their order: whole counts and the mean quality.
+    """Return one row per layer, with the keys of `layer_columns` in their order: whole counts and means.
 
     Args:
         report: The dissection.
@@ -90,6 +117,7 @@ def layer_rows(report: DissectionReport) -> list[dict[str, Any]]:
         metrics = layer.metrics
         quality = metrics.pop("quality")
         counts = {name: int(value) for name, value in metrics.items()}
+        judged = summarise_metrics(layer.neurons, [metric.name for metric in report.label_metrics])
         rows.append(
             {
                 "epoch": report.epoch,
@@ -98,6 +126,7 @@ def layer_rows(report: DissectionReport) -> list[dict[str, Any]]:
                 "layer": layer.layer,
                 **counts,
                 "quality": quality,
+                **{name: int(value) if name.endswith("_undefined") else value for name, value in judged.items()},
             }
         )
     return rows
@@ -153,9 +182,11 @@ def metric_values(report: DissectionReport) -> dict[str, float]:
     ``<at>dead_share``        the same as a share of all neurons, in ``[0, 1]``
     ``<at>non_finite``        neurons with an activation that is NaN or infinite
     ``<at>distinct_labels``   different labels among the labelled neurons
+    ``<at><metric>``          mean of a metric over the neurons where it is finite; NaN if it is nowhere
+    ``<at><metric>_undefined``  neurons with a label of which that metric says nothing
     ========================  ==================================================================================
 
-    Shares of no neurons are NaN.
+    Shares of no neurons are NaN. ``<metric>`` is each of the metrics that judged the labels.
 
     Args:
         report: The dissection.
@@ -169,15 +200,17 @@ def metric_values(report: DissectionReport) -> dict[str, float]:
 
     """
     keys = key_names(layer.layer for layer in report.layers)
-    values = _scalars(report.neurons, f"{report.name}/")
+    judges = [metric.name for metric in report.label_metrics]
+    values = _scalars(report.neurons, judges, f"{report.name}/")
     for layer in report.layers:
-        values |= _scalars(layer.neurons, f"{report.name}/{keys[layer.layer]}/")
+        values |= _scalars(layer.neurons, judges, f"{report.name}/{keys[layer.layer]}/")
     return values
 
 
-def _scalars(neurons: tuple[NeuronLabel, ...], prefix: str) -> dict[str, float]:
+def _scalars(neurons: tuple[NeuronLabel, ...], judges: Sequence[str], prefix: str) -> dict[str, float]:
     metrics = summarise(neurons)
     total = metrics.pop("neurons")
     for name in ("labelled", "dead"):
         metrics[f"{name}_share"] = metrics[name] / total if total else float("nan")
+    metrics |= summarise_metrics(neurons, judges)
     return {f"{prefix}{name}": value for name, value in metrics.items()}

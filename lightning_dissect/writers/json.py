@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightning_dissect.types import DissectionReport, LayerDissection, NeuronLabel, ScoredConcept, TopImage
+from lightning_dissect.types import (
+    DissectionReport,
+    LayerDissection,
+    MetricDescription,
+    NeuronLabel,
+    ScoredConcept,
+    TopImage,
+    summarise_metrics,
+)
 from lightning_dissect.writers.base import WRITERS
 from lightning_dissect.writers.files import write_whole
 
@@ -93,10 +101,12 @@ def read_report(path: Path | str) -> DissectionReport:
         dirpath=path.parent.parent,
         logger_step=record["logger_step"],
         name=record["name"],
+        label_metrics=tuple(map(_description, record.get("label_metrics", ()))),
     )
 
 
 def _report_record(report: DissectionReport) -> dict[str, Any]:
+    judges = [metric.name for metric in report.label_metrics]
     return {
         "schema": SCHEMA,
         "name": report.name,
@@ -106,11 +116,18 @@ def _report_record(report: DissectionReport) -> dict[str, Any]:
         "logger_step": report.logger_step,
         "num_images": report.num_images,
         "settings": dict(report.settings),
-        "metrics": {name: _value(value) for name, value in report.metrics.items()},
+        "label_metrics": [_description_record(metric) for metric in report.label_metrics],
+        "metrics": {
+            name: _value(value) for name, value in (report.metrics | summarise_metrics(report.neurons, judges)).items()
+        },
         "layers": [
             {
                 "layer": layer.layer,
-                "metrics": {name: _value(value) for name, value in layer.metrics.items()},
+                "metrics": {
+                    name: _value(value)
+                    for name, value in (layer.metrics | summarise_metrics(layer.neurons, judges)).items()
+                },
+                "undefined": {metric: dict(reasons) for metric, reasons in layer.undefined.items()},
                 "neurons": [_neuron_record(neuron) for neuron in layer.neurons],
             }
             for layer in report.layers
@@ -129,7 +146,17 @@ def _neuron_record(neuron: NeuronLabel) -> dict[str, Any]:
         "top_images": [
             {"sample_id": item.sample_id, "activation": _value(item.activation)} for item in neuron.top_images
         ],
+        "metrics": {name: _value(value) for name, value in neuron.metrics.items()},
     }
+
+
+def _description_record(metric: MetricDescription) -> dict[str, Any]:
+    return vars(metric) | {"score_range": [_value(end) for end in metric.score_range]}
+
+
+def _description(record: dict[str, Any]) -> MetricDescription:
+    low, high = map(_number, record["score_range"])
+    return MetricDescription(**record | {"score_range": (low, high)})
 
 
 def _layer(record: dict[str, Any]) -> LayerDissection:
@@ -145,10 +172,11 @@ def _layer(record: dict[str, Any]) -> LayerDissection:
             top_images=tuple(
                 TopImage(entry["sample_id"], _number(entry["activation"])) for entry in item["top_images"]
             ),
+            metrics={name: _number(value) for name, value in item.get("metrics", {}).items()},
         )
         for item in record["neurons"]
     )
-    return LayerDissection(record["layer"], tuple(neurons))
+    return LayerDissection(record["layer"], tuple(neurons), record.get("undefined", {}))
 
 
 def _value(number: float) -> float | str | None:

@@ -9,7 +9,7 @@ from typing import Any
 from lightning_dissect.checks import check_positive
 from lightning_dissect.report.montage import neuron_montage, tiles
 from lightning_dissect.report.page import render_page
-from lightning_dissect.report.rows import NEURON_COLUMNS, key_names, neuron_rows
+from lightning_dissect.report.rows import key_names, neuron_columns, neuron_rows
 from lightning_dissect.report.selection import best_and_worst, evenly_spread
 from lightning_dissect.types import DissectionReport, NeuronLabel, Picture
 from lightning_dissect.writers.base import WRITERS
@@ -31,8 +31,8 @@ class WandbWriter:
 
     ``<name>`` is the name of the report:
 
-    * ``<name>/neurons``: a table with one row per neuron: layer, unit, label, score, quality, runner_ups, status,
-      epoch, step and a montage of its top images as JPEG.
+    * ``<name>/neurons``: a table with one row per neuron: layer, unit, label, score, quality, each metric that judged
+      the labels, runner_ups, status, epoch, step and a montage of its top images as JPEG.
     * ``<name>/<layer>/top_images``: montages of the best and the worst neurons, captioned.
     * ``<name>/report``: the HTML page.
     * ``trainer/global_step``: the step at which Lightning's own scalars of the same validation stand.
@@ -114,8 +114,9 @@ class WandbWriter:
             [*row.values(), self._image(neuron, pictures) if _place(neuron) in shown else None]
             for row, neuron in zip(neuron_rows(report, neurons), neurons, strict=True)
         ]
-        kinds = [str, int, str, float, float, str, str, int, int, wandb.Image]
-        return wandb.Table(columns=[*NEURON_COLUMNS, "montage"], data=rows, dtype=kinds)
+        metrics = [float] * len(report.label_metrics)
+        kinds = [str, int, str, float, float, *metrics, str, str, int, int, wandb.Image]
+        return wandb.Table(columns=[*neuron_columns(report), "montage"], data=rows, dtype=kinds)
 
     def _image(self, neuron: NeuronLabel, pictures: Mapping[int, Picture], caption: str | None = None) -> object:
         import wandb
