@@ -114,9 +114,8 @@ class Dissector:
             "presence": presence if isinstance(presence, str) else repr(presence),
             "vocabulary": f"{self.concepts.vocabulary.name} ({len(self.concepts.vocabulary)} concepts)",
             "pooling": pooling if isinstance(pooling, str) else repr(pooling),
+            "metrics": ", ".join(["quality", *(metric.form for metric in self.judge.descriptions)]),
         }
-        if self.judge.descriptions:
-            self.settings["metrics"] = ", ".join(description.form for description in self.judge.descriptions)
         self._recorder: ActivationRecorder | None = None
         self._prepared: PreparedLabelling | None = None
         self._thumbnails = Thumbnails(budget=self.budget.pictures)
@@ -172,8 +171,7 @@ class Dissector:
             select_layers(model, self.layers, self.pooling), ActivationStorage(self.budget.activations)
         )
         self.concepts.start()
-        self._best_so_far = {}
-        self._image_reader = image_reader
+        self._best_so_far, self._image_reader = {}, image_reader
         self._recorder.attach()
 
     def detach(self) -> None:

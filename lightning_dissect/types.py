@@ -294,7 +294,7 @@ def summarise_metrics(neurons: tuple[NeuronLabel, ...], names: Iterable[str]) ->
 
     Example:
         >>> cat = (ScoredConcept("cat", 0.5, 0.4),)
-        >>> neurons = [NeuronLabel("fc", i, "labelled", cat, metrics={"f1": value}) for i, value in enumerate([0.5, NAN])]
+        >>> neurons = [NeuronLabel("fc", 0, "labelled", cat, metrics={"f1": value}) for value in (0.5, NAN)]
         >>> summarise_metrics(tuple(neurons), ["f1"])
         {'f1': 0.5, 'f1_undefined': 1.0}
 

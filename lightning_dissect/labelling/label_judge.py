@@ -99,7 +99,7 @@ class LabelJudge:
         Matrix products of other widths differ in their last bits, which would tell images apart that tie. So the same
         number of columns is computed at a time, whichever neurons this process has.
         """
-        concepts, places = labels.unique(return_inverse=True)
+        concepts, places = torch.unique(labels, return_inverse=True)
         width = max(1, min(COLUMNS_AT_ONCE, self.max_bytes // (2 * BYTES_PER_PAIR * presence.shape[0])))
         padded = torch.cat([concepts, concepts[-1:].expand(-len(concepts) % width)])
         return torch.cat([presence.columns(some) for some in torch.split(padded, width)], dim=1)[:, places]

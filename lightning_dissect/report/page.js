@@ -1,12 +1,14 @@
 "use strict";
 (() => {
   const CHUNK = 40;
-  const BEST_FIRST = new Set(["score", "quality"]);
   const collator = new Intl.Collator(undefined, { numeric: true });
   const byId = (id) => document.getElementById(id);
   const data = JSON.parse(byId("data").textContent);
+  const keyOf = ({ name }) => `metric/${name}`;
+  const descending = new Set(["score", "quality", ...data.metrics.filter(({ higher }) => higher).map(keyOf)]);
   const body = byId("neurons").tBodies[0];
   const headers = [...document.querySelectorAll("#neurons th[data-key]")];
+  const columns = data.metrics.filter((metric) => headers.some((header) => header.dataset.key === keyOf(metric)));
 
   const neurons = data.neurons.map(([layer, unit, status, candidates, images], order) => {
     const concepts = candidates.map(([concept, score, quality]) => ({ concept: data.concepts[concept], score, quality }));
@@ -17,6 +19,7 @@
       order, layer, name, unit, concepts, images, runnerUps,
       status: data.statuses[status],
       label: first.concept, score: first.score, quality: first.quality,
+      ...Object.fromEntries(data.metrics.map((metric, place) => [keyOf(metric), data.values[order][place]])),
       text: `${first.concept} ${runnerUps} ${name} #${unit} ${data.statuses[status]}`.toLowerCase(),
     };
   });
@@ -75,6 +78,26 @@
     return node;
   }
 
+  function judged(neuron, metric) {
+    const node = cell("num metric", number(neuron[keyOf(metric)]));
+    node.dataset.name = metric.name;
+    return node;
+  }
+
+  /** What a metric says of a label, with a mark where it fails a sanity check. */
+  function verdict({ name, failures }, value) {
+    const [group, term] = [element("div"), element("dt", "", name)];
+    term.append(...failures.map((failure) => {
+      const mark = element("abbr", "failing", "⚠");
+      mark.title = `${name} ${failure}`;
+      return mark;
+    }));
+    const text = element("dd");
+    text.append(element("b", "", number(value)));
+    group.append(term, text);
+    return group;
+  }
+
   function row(neuron, position) {
     const line = element("tr");
     const score = cell("num score", number(neuron.score));
@@ -94,6 +117,7 @@
     pictures.append(strip);
     line.append(
       place(neuron.name), cell("num unit", `#${neuron.unit}`), cell("label", neuron.label), score, quality,
+      ...columns.map((metric) => judged(neuron, metric)),
       cell("runners", neuron.runnerUps), state, pictures,
     );
     return line;
@@ -157,6 +181,8 @@
       line.append(element("td", "", candidate.concept), element("td", "num", number(candidate.score)), quality);
       return line;
     }));
+    byId("detail-metrics").hidden = !neuron.concepts.length || !data.metrics.length;
+    byId("detail-metrics").replaceChildren(...data.metrics.map((metric) => verdict(metric, neuron[keyOf(metric)])));
     byId("previous").disabled = position === 0;
     byId("next").disabled = position === shown.length - 1;
     if (byId("detail").open) return;
@@ -181,8 +207,9 @@
 
   options("layer", [["", "All layers"], ...data.layers.map((name, index) => [index, name || "(model)"])]);
   options("status", [["", "Any status"], ...data.statuses.map((status) => [status, status])]);
-  options("sort", headers.flatMap(({ dataset: { key }, textContent: name }) =>
-    [true, false].map((descending) => [`${key} ${descending}`, `${name.trim()} ${descending ? "↓" : "↑"}`])));
+  const others = data.metrics.filter((metric) => !columns.includes(metric)).map((metric) => [keyOf(metric), metric.name]);
+  options("sort", [...headers.map((header) => [header.dataset.key, header.textContent.trim()]), ...others].flatMap(([key, name]) =>
+    [true, false].map((falling) => [`${key} ${falling}`, `${name} ${falling ? "↓" : "↑"}`])));
 
   byId("search").addEventListener("input", update);
   byId("layer").addEventListener("change", update);
@@ -197,7 +224,7 @@
   for (const header of headers) {
     header.firstElementChild.addEventListener("click", () => {
       const { key } = header.dataset;
-      Object.assign(sort, { key, descending: sort.key === key ? !sort.descending : BEST_FIRST.has(key) });
+      Object.assign(sort, { key, descending: sort.key === key ? !sort.descending : descending.has(key) });
       update();
     });
   }
