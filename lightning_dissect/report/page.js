@@ -65,10 +65,10 @@
     return outer;
   }
 
-  /** A module's name that may break after its dots. */
-  function place(name) {
-    const node = element("td", "place");
-    node.append(...name.split(/(?<=\.)/).flatMap((part) => [part, element("wbr")]));
+  /** A name that may break after its dots and underscores. */
+  function breakable(tag, className, name) {
+    const node = element(tag, className);
+    node.append(...name.split(/(?<=[._])/).flatMap((part) => [part, element("wbr")]));
     return node;
   }
 
@@ -86,7 +86,7 @@
 
   /** What a metric says of a label, with a mark where it fails a sanity check. */
   function verdict({ name, failures }, value) {
-    const [group, term] = [element("div"), element("dt", "", name)];
+    const [group, term] = [element("div"), breakable("dt", "", name)];
     term.append(...failures.map((failure) => {
       const mark = element("abbr", "failing", "⚠");
       mark.title = `${name} ${failure}`;
@@ -116,7 +116,7 @@
     strip.addEventListener("click", () => open(position));
     pictures.append(strip);
     line.append(
-      place(neuron.name), cell("num unit", `#${neuron.unit}`), cell("label", neuron.label), score, quality,
+      breakable("td", "place", neuron.name), cell("num unit", `#${neuron.unit}`), cell("label", neuron.label), score, quality,
       ...columns.map((metric) => judged(neuron, metric)),
       cell("runners", neuron.runnerUps), state, pictures,
     );

@@ -12,7 +12,7 @@ from lightning_dissect import distributed
 from lightning_dissect.report import metric_values
 from lightning_dissect.types import DissectionReport
 
-COUNTED = ("labelled", "dead", "non_finite", "distinct_labels", "_share")
+COUNTED = ("_undefined", "labelled", "dead", "non_finite", "distinct_labels", "_share")
 
 
 def plain(report: DissectionReport) -> dict[str, Any]:
@@ -34,11 +34,13 @@ def plain(report: DissectionReport) -> dict[str, Any]:
                 for sample_id, picture in sorted(report.images.items())
             },
             "counts": counts,
+            "undefined": [layer.undefined for layer in report.layers],
         },
         "rounded": {
             "metrics": {key: value for key, value in metrics.items() if key not in counts},
             "scores": [candidate.score for _, neuron in neurons for candidate in neuron.candidates],
             "qualities": [candidate.quality for _, neuron in neurons for candidate in neuron.candidates],
+            "judged": [value for _, neuron in neurons for value in neuron.metrics.values()],
         },
     }
 

@@ -7,12 +7,14 @@ from lightning_dissect.report.rows import (
     NEURON_COLUMNS,
     key_name,
     key_names,
+    layer_columns,
     layer_rows,
     metric_values,
+    neuron_columns,
     neuron_rows,
 )
 from lightning_dissect.types import LayerDissection
-from tests.helpers.small_report import HOSTILE, small_report
+from tests.helpers.small_report import HOSTILE, judged_report, small_report
 
 
 def test_there_is_one_row_per_neuron_with_the_named_columns():
@@ -86,9 +88,36 @@ def test_metric_values_cover_all_layers_and_each():
     assert all(isinstance(value, float) for value in values.values())
 
 
+def test_metrics_have_columns_after_quality():
+    report = judged_report()
+    neurons, layers = neuron_rows(report), layer_rows(report)
+    assert all(tuple(row) == neuron_columns(report) for row in neurons)
+    assert all(tuple(row) == layer_columns(report) for row in layers)
+    place = NEURON_COLUMNS.index("quality") + 1
+    assert neuron_columns(report)[place : place + 4] == ("iou", "recall", "distance", "spread")
+    assert (neurons[-1]["iou"], neurons[-1]["recall"]) == (0.75, 0.5)
+    assert math.isnan(neurons[-2]["iou"])
+    head = layers[1]
+    assert (head["iou"], head["iou_undefined"], head["recall"], head["recall_undefined"]) == (0.75, 1, 0.5, 0)
+    assert math.isnan(head["spread"])
+    assert head["spread_undefined"] == 2
+    assert isinstance(head["iou_undefined"], int)
+
+
+def test_metrics_can_be_monitored():
+    values = metric_values(judged_report())
+    assert values["dissection/head/iou"] == 0.75
+    assert values["dissection/iou"] == pytest.approx(sum(0.125 * unit for unit in (0, 1, 2, 3, 4, 5, 6)) / 7)
+    assert values["dissection/iou_undefined"] == values["dissection/head/iou_undefined"] == 1
+    assert values["dissection/body_conv/distance"] == pytest.approx(0.25 * 2.5)
+    empty = metric_values(judged_report(layers=(LayerDissection("head", ()),)))
+    assert math.isnan(empty["dissection/head/iou"])
+    assert empty["dissection/iou_undefined"] == 0
+
+
 def test_the_docstring_names_every_key():
     names = {key.rpartition("/")[2] for key in metric_values(small_report())}
-    assert all(f"``<at>{name}``" in metric_values.__doc__ for name in names)
+    assert all(f"``<at>{name}``" in metric_values.__doc__ for name in (*names, "<metric>", "<metric>_undefined"))
 
 
 def test_no_neurons_have_no_share_and_no_quality():

@@ -8,7 +8,7 @@ from PIL import Image
 from lightning_dissect.report.montage import layer_montage
 from lightning_dissect.types import LayerDissection, NeuronLabel
 from lightning_dissect.writers.tensorboard import TensorBoardWriter, escape_markdown
-from tests.helpers.small_report import labelled, small_report
+from tests.helpers.small_report import judged_report, labelled, small_report
 
 
 def _events(logger):
@@ -35,6 +35,14 @@ def test_pictures_and_tables_stand_at_the_loggers_step(tmp_path):
     assert lines[0] == "head, epoch 2: 4 of 4 neurons"
     assert lines[4] == "| 6 | apple | 1.5 | 0.75 | not apple &#40;0.75&#41; | labelled |"
     assert lines[-1] == "| 1 |  | nan | nan |  | non&#95;finite |"
+
+
+def test_metrics_have_columns(tmp_path):
+    logger = TensorBoardLogger(tmp_path)
+    TensorBoardWriter().write(judged_report(), [logger])
+    lines = _text(_events(logger), "dissection/head/neurons").splitlines()
+    assert lines[2].startswith("| unit | label | score | quality | iou | recall | distance | spread | runner-ups")
+    assert lines[4].startswith("| 6 | apple | 1.5 | 0.75 | 0.75 | 0.5 | 1.5 | nan | not apple")
 
 
 def test_no_label_breaks_its_row(tmp_path):
