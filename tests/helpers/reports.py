@@ -34,13 +34,13 @@ def plain(report: DissectionReport) -> dict[str, Any]:
                 for sample_id, picture in sorted(report.images.items())
             },
             "counts": counts,
+            "judged": [[repr(value) for value in neuron.metrics.values()] for _, neuron in neurons],
             "undefined": [layer.undefined for layer in report.layers],
         },
         "rounded": {
             "metrics": {key: value for key, value in metrics.items() if key not in counts},
             "scores": [candidate.score for _, neuron in neurons for candidate in neuron.candidates],
             "qualities": [candidate.quality for _, neuron in neurons for candidate in neuron.candidates],
-            "judged": [value for _, neuron in neurons for value in neuron.metrics.values()],
         },
     }
 
