@@ -174,17 +174,17 @@ def metric_values(report: DissectionReport) -> dict[str, float]:
     ``<at>`` is ``<name>/<layer>/`` for each layer (the report's name, the layer as in `key_names`), and ``<name>/`` for
     all layers together:
 
-    ========================  ==================================================================================
-    ``<at>quality``           mean quality of the labelled neurons, in ``[-1, 1]``; NaN if no neuron is labelled
-    ``<at>labelled``          neurons with a label
-    ``<at>labelled_share``    the same as a share of all neurons, in ``[0, 1]``
-    ``<at>dead``              neurons with the same activation on every image
-    ``<at>dead_share``        the same as a share of all neurons, in ``[0, 1]``
-    ``<at>non_finite``        neurons with an activation that is NaN or infinite
-    ``<at>distinct_labels``   different labels among the labelled neurons
-    ``<at><metric>``          mean of a metric over the neurons where it is finite; NaN if it is nowhere
-    ``<at><metric>_undefined``  neurons with a label of which that metric says nothing
-    ========================  ==================================================================================
+    ===========================  ==================================================================================
+    ``<at>quality``              mean quality of the labelled neurons, in ``[-1, 1]``; NaN if no neuron is labelled
+    ``<at>labelled``             neurons with a label
+    ``<at>labelled_share``       the same as a share of all neurons, in ``[0, 1]``
+    ``<at>dead``                 neurons with the same activation on every image
+    ``<at>dead_share``           the same as a share of all neurons, in ``[0, 1]``
+    ``<at>non_finite``           neurons with an activation that is NaN or infinite
+    ``<at>distinct_labels``      different labels among the labelled neurons
+    ``<at><metric>``             mean of a metric over the neurons where it is finite; NaN if it is nowhere
+    ``<at><metric>_undefined``   neurons with a label of which that metric says nothing
+    ===========================  ==================================================================================
 
     Shares of no neurons are NaN. ``<metric>`` is each of the metrics that judged the labels.
 
