@@ -21,6 +21,7 @@ from lightning_dissect import distributed
 from lightning_dissect.checks import check_positive
 from lightning_dissect.dissector import DissectionError, Dissector
 from lightning_dissect.encoders import ImageTextEncoder
+from lightning_dissect.metrics import NeuronMetric, monitor_warnings
 from lightning_dissect.peers import Peers
 from lightning_dissect.presence import GivenPresence, SigmoidConstants
 from lightning_dissect.probe import (
@@ -56,10 +57,11 @@ class NeuronDissection(_Callback):
     datamodule needs a change, and neither weights nor random state are touched. If a dissection fails, training goes
     on and the reason is shown as a warning, unless ``strict`` is set.
 
-    Logged metrics, for ``name="dissection"`` (see `lightning_dissect.report.metric_values`): ``dissection/quality``,
+    Logged scalars, for ``name="dissection"`` (see `lightning_dissect.report.metric_values`): ``dissection/quality``,
     ``dissection/labelled``, ``dissection/labelled_share``, ``dissection/dead``, ``dissection/dead_share``,
     ``dissection/non_finite`` and ``dissection/distinct_labels`` over all layers, and the same per layer as
-    ``dissection/<layer>/quality`` and so on; what is no letter, digit or ``_`` in the layer's name becomes ``_``.
+    ``dissection/<layer>/quality`` and so on; what is no letter, digit or ``_`` in the layer's name becomes ``_``. Each
+    of ``metrics`` adds its mean, such as ``dissection/<layer>/auprc``, and ``dissection/<layer>/auprc_undefined``.
 
     Args:
         layers: Layers to dissect: names, globs (``"layer*.1"``), unique ends of names, class names (``"Conv2d"``); a
@@ -71,7 +73,9 @@ class NeuronDissection(_Callback):
             dataset instead; the vocabulary then names its classes or attributes.
         similarity: Function that chooses labels: ``"correlation"``, ``"soft_wpmi"``, ``"wpmi"``, ``"rank_reorder"``,
             ``"cosine"``, ``"cosine_cubed"`` or an object.
-        presence: How an encoder's similarities become the presence that quality is measured with: ``"softmax"`` over
+        metrics: Metrics that judge each neuron's label by the concept's presence, such as ``["auprc", "iou"]``: names
+            or objects, see `lightning_dissect.metrics`. A monitored one that fails a sanity check is warned of.
+        presence: How an encoder's similarities become the presence that labels are judged with: ``"softmax"`` over
             the concepts, `SigmoidConstants`, or ``"sigmoid"`` for the published constants of the encoder. Or a
             presence of your own, a `GivenPresence` or a ``.csv`` or ``.npy`` file of one, with a row per image, in the
             order of the dataset or by sample id; the encoder then only chooses the labels.
@@ -116,6 +120,7 @@ class NeuronDissection(_Callback):
         encoder: str | ImageTextEncoder = "open_clip",
         similarity: str | Similarity = "correlation",
         *,
+        metrics: Sequence[str | NeuronMetric] = (),
         presence: str | Path | SigmoidConstants | GivenPresence = "softmax",
         pooling: str | Pooling = "auto",
         probe: Dataset[Any] | DataLoader[Any] | LightningDataModule | None = None,
@@ -141,6 +146,7 @@ class NeuronDissection(_Callback):
         self.vocabulary = vocabulary
         self.encoder = encoder
         self.similarity = similarity
+        self.metrics = metrics
         self.presence = presence
         self.pooling = pooling
         self.probe = probe
@@ -207,6 +213,7 @@ class NeuronDissection(_Callback):
             self.vocabulary,
             self.encoder,
             self.similarity,
+            metrics=self.metrics,
             presence=self.presence,
             pooling=self.pooling,
             num_candidates=self.num_candidates,
@@ -223,6 +230,8 @@ class NeuronDissection(_Callback):
         self._writers = [WRITERS.resolve(writer) for writer in names]
         if not _builds_model_later(pl_module):
             self._layer_names = self._dissector.layer_names(pl_module)
+        for warning in monitor_warnings(vars(trainer)["callbacks"], self._dissector.judge.descriptions, self.name):
+            rank_zero_warn(f"{self._title}: {warning}")
         with isolate_rng():
             self._dissector.check_encoder()
             self._prepare_probe(self._dissector)
@@ -436,7 +445,8 @@ class NeuronDissection(_Callback):
         """Report a failed dissection; keys that were never logged become NaN so that they exist to be monitored."""
         if not self._has_logged:
             layers = tuple(LayerDissection(layer, ()) for layer in self._layer_names)
-            empty = DissectionReport(0, 0, 0, layers, num_images=0, name=self.name)
+            judges = self._running_dissector.judge.descriptions
+            empty = DissectionReport(0, 0, 0, layers, num_images=0, name=self.name, label_metrics=judges)
             self._log(pl_module, dict.fromkeys(metric_values(empty), float("nan")))
         self._complain(f"This validation could not be dissected.\n{reason}")
 

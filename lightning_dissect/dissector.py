@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -16,12 +17,14 @@ from lightning_dissect.encoders import ImageTextEncoder, Progress, cache_folder,
 from lightning_dissect.labelling import (
     CLIPDissect,
     LabelTable,
+    MetricJudge,
     OwnPresence,
     PreparedLabelling,
     SpecificityJudge,
     resolve_concepts,
     with_specificity,
 )
+from lightning_dissect.metrics import NeuronMetric
 from lightning_dissect.peers import Peers
 from lightning_dissect.presence import GivenPresence, PresenceSource, SigmoidConstants
 from lightning_dissect.probe import ConceptVocabulary, content_ids, resolve_vocabulary
@@ -66,7 +69,8 @@ class Dissector:
         encoder: Image-text encoder: ``"open_clip"``, ``"open_clip:MODEL/TAG"``, ``"hf_clip:NAME"``, ``"assembled"`` or
             an object; ``"annotations"`` takes the dataset's own annotations instead.
         similarity: Function that chooses labels, by name or as an object.
-        presence: How an encoder's similarities become the presence that quality is measured with: ``"softmax"`` over
+        metrics: Metrics that judge each neuron's label, by name or as objects, see `lightning_dissect.metrics`.
+        presence: How an encoder's similarities become the presence that labels are judged with: ``"softmax"`` over
             the concepts, `SigmoidConstants`, or ``"sigmoid"`` for the published constants of the encoder. Or a
             presence of your own, a `GivenPresence` or a ``.csv`` or ``.npy`` file of one, with a row per image, in the
             order of the dataset or by sample id; the encoder then only chooses the labels.
@@ -101,6 +105,7 @@ class Dissector:
         encoder: str | ImageTextEncoder = "open_clip",
         similarity: str | Similarity = "correlation",
         *,
+        metrics: Sequence[str | NeuronMetric] = (),
         presence: str | Path | SigmoidConstants | GivenPresence = "softmax",
         pooling: str | Pooling = "auto",
         num_candidates: int = 5,
@@ -109,11 +114,10 @@ class Dissector:
         max_bytes: int = 2 * 2**30,
     ) -> None:
         check_positive("num_top_images", num_top_images)
-        self.layers = layers
-        self.pooling = pooling
-        self.num_top_images = num_top_images
+        self.layers, self.pooling, self.num_top_images = layers, pooling, num_top_images
         self.budget = ByteBudget(max_bytes)
         self.labelling = CLIPDissect(similarity, candidates=num_candidates, max_bytes=max(1, self.budget.work // 4))
+        self.judge = MetricJudge(metrics, max(1, self.budget.work // 4))
         found = resolve_vocabulary(vocabulary)
         self.own_presence = OwnPresence.resolve(presence, found)
         by_encoder = presence if self.own_presence is None else "softmax"
@@ -125,6 +129,7 @@ class Dissector:
             "presence": presence if isinstance(presence, str) else repr(presence),
             "vocabulary": f"{self.concepts.vocabulary.name} ({len(self.concepts.vocabulary)} concepts)",
             "pooling": pooling if isinstance(pooling, str) else repr(pooling),
+            "metrics": ", ".join(["quality", *(metric.form for metric in self.judge.descriptions)]),
         }
         self._recorder: ActivationRecorder | None = None
         self._prepared: PreparedLabelling | None = None
@@ -309,6 +314,7 @@ class Dissector:
             dirpath=dirpath,
             logger_step=logger_step,
             name=name,
+            label_metrics=self.judge.descriptions,
         )
 
     def _attached(self) -> ActivationRecorder:
@@ -333,8 +339,8 @@ class Dissector:
             tables = peers.gather(table)
             judged = self.specificity.judge(name, share.activations, table.concepts[:, 0], fitting.presence, peers)
             if tables is not None:
-                neurons = LabelTable.cat(tables).records(name, self.concepts.vocabulary.concepts)
-                layers.append(LayerDissection(name, with_specificity(neurons, judged)))
+                judged_layer = self.judge.layer(name, LabelTable.cat(tables), self.concepts.vocabulary.concepts)
+                layers.append(replace(judged_layer, neurons=with_specificity(judged_layer.neurons, judged)))
             progress("Labelling layers", done, len(names))
         return tuple(layers), len(row_ids), self._pictures.collect(peers, layers)
 
@@ -357,7 +363,8 @@ class Dissector:
 
     def _table(self, labelling: PreparedLabelling, share: NeuronShare, peers: Peers) -> LabelTable:
         top = top_images(share.activations, share.sample_ids, self.num_top_images)
-        return labelling.table(share.activations, *top, share.layer_size, peers.logsumexp)
+        table = labelling.table(share.activations, *top, share.layer_size, peers.logsumexp)
+        return self.judge.judged(table, share.activations, labelling.presence)
 
     def _usable_layers(self, peers: Peers) -> list[str]:
         """Leave out the layers that some process cannot use, the same on every process."""

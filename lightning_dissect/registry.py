@@ -72,6 +72,15 @@ class Registry(Generic[T]):
         factory = self._factories[name]
         return factory(argument) if colon else factory()
 
+    def name_of(self, extension: T) -> str | None:
+        """Return the name under which the class of an object is registered, or ``None``.
+
+        Args:
+            extension: Any object.
+
+        """
+        return next((name for name, factory in self._factories.items() if factory is type(extension)), None)
+
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._factories))
 

@@ -1,7 +1,7 @@
 """The frozen records that travel between stages."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -45,6 +45,43 @@ class TopImage:
 
     sample_id: int
     activation: float
+
+
+@dataclass(frozen=True)
+class MetricDescription:
+    """What reports must know of a metric that judges labels.
+
+    Args:
+        name: What keys and columns call it.
+        form: The metric with its parameters, as people read it.
+        higher_is_better: Direction of the score.
+        score_range: Lowest and highest possible score.
+        passes_missing_labels: Whether the score falls when a label misses half of its images; ``None`` if unknown.
+        passes_extra_labels: Whether the score falls when a label gets as many wrong images; ``None`` if unknown.
+        note: What these verdicts hide, empty if nothing.
+
+    Example:
+        >>> MetricDescription("recall", passes_missing_labels=True, passes_extra_labels=False).failures
+        ('does not fall reliably when a label gets as many wrong images: fails the extra-labels test',)
+
+    """
+
+    name: str
+    form: str = ""
+    higher_is_better: bool = True
+    score_range: tuple[float, float] = (-float("inf"), float("inf"))
+    passes_missing_labels: bool | None = None
+    passes_extra_labels: bool | None = None
+    note: str = ""
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """The sanity checks that it fails, each as the end of a sentence about the score."""
+        verdicts = {
+            "when a label misses half of its images: fails the missing-labels test": self.passes_missing_labels,
+            "when a label gets as many wrong images: fails the extra-labels test": self.passes_extra_labels,
+        }
+        return tuple(f"does not fall reliably {test}" for test, passes in verdicts.items() if passes is False)
 
 
 @dataclass(frozen=True)
@@ -186,11 +223,13 @@ class LayerDissection:
     Args:
         layer: Full module name of the layer.
         neurons: One record per unit, in the order of the units.
+        undefined: How many labels a metric could not judge, by the metric's name and by the reason.
 
     """
 
     layer: str
     neurons: tuple[NeuronLabel, ...]
+    undefined: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -213,6 +252,7 @@ class DissectionReport:
         dirpath: Folder for what writers put on disk, ``None`` if nothing may be written.
         logger_step: Step under which the loggers get this report; ``None`` means ``step``.
         name: What tells this dissection from others of the same run; keys in loggers begin with it.
+        label_metrics: The metrics that judged the labels, in the order in which they were asked for.
 
     Example:
         >>> layer = LayerDissection("fc", (NeuronLabel("fc", 0, "dead"),))
@@ -232,6 +272,7 @@ class DissectionReport:
     dirpath: Path | None = None
     logger_step: int | None = None
     name: str = "dissection"
+    label_metrics: tuple[MetricDescription, ...] = ()
 
     @property
     def neurons(self) -> tuple[NeuronLabel, ...]:
@@ -242,6 +283,33 @@ class DissectionReport:
     def metrics(self) -> dict[str, float]:
         """The whole dissection in numbers, with the keys of `LayerDissection.metrics`."""
         return summarise(self.neurons)
+
+
+def summarise_metrics(neurons: tuple[NeuronLabel, ...], names: Iterable[str]) -> dict[str, float]:
+    """Average what metrics say of labels, and count the labels of which they say nothing.
+
+    Args:
+        neurons: Any neurons.
+        names: Names of the metrics.
+
+    Returns:
+        For each name the mean over the neurons with a finite value, NaN if there is none, and under
+        ``<name>_undefined`` how many neurons with a label have none.
+
+    Example:
+        >>> cat = (ScoredConcept("cat", 0.5, 0.4),)
+        >>> neurons = [NeuronLabel("fc", 0, "labelled", cat, metrics={"f1": value}) for value in (0.5, NAN)]
+        >>> summarise_metrics(tuple(neurons), ["f1"])
+        {'f1': 0.5, 'f1_undefined': 1.0}
+
+    """
+    judged = [neuron.metrics for neuron in neurons if neuron.candidates]
+    summary = {}
+    for name in names:
+        values = [metrics[name] for metrics in judged if np.isfinite(metrics.get(name, NAN))]
+        summary[name] = float(np.mean(values)) if values else NAN
+        summary[f"{name}_undefined"] = float(len(judged) - len(values))
+    return summary
 
 
 def summarise(neurons: tuple[NeuronLabel, ...]) -> dict[str, float]:

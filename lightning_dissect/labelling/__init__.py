@@ -9,6 +9,7 @@ from lightning_dissect.labelling.concept_source import (
     resolve_concepts,
 )
 from lightning_dissect.labelling.label_table import LabelTable
+from lightning_dissect.labelling.metric_judge import MetricJudge
 from lightning_dissect.labelling.own_presence import OwnPresence
 from lightning_dissect.labelling.shared_presence import shared_presence
 from lightning_dissect.labelling.specificity import label_specificity
@@ -20,6 +21,7 @@ __all__ = [
     "ConceptSource",
     "EncodedConcepts",
     "LabelTable",
+    "MetricJudge",
     "OwnPresence",
     "PreparedLabelling",
     "SpecificityJudge",

@@ -192,7 +192,8 @@ class PreparedLabelling:
         quality = torch.full_like(scores, torch.nan)
         if with_quality:
             quality = candidate_quality(activations, self.presence, concepts, self.settings.max_bytes)
-        return LabelTable(status, concepts, scores, quality, top_ids.cpu(), top_values.cpu())
+        unjudged = (scores.new_empty(len(live), 0), status.new_empty(len(live), 0, dtype=torch.int8))
+        return LabelTable(status, concepts, scores, quality, top_ids.cpu(), top_values.cpu(), *unjudged)
 
     def _width(self, neurons: int) -> int:
         """Return how many concepts are scored at once, the same on processes with different shares of neurons."""

@@ -20,6 +20,8 @@ class LabelTable:
         qualities: Quality of the candidates, same shape, float64.
         top_ids: Sample ids of the most activating images, shape ``(neurons, top)``, int64.
         top_values: Activations on these images, same shape, float32.
+        metrics: What each metric says of the label, shape ``(neurons, metrics)``, float64; NaN where undefined.
+        undefined: Why it says nothing of a label, a place in `metrics.undefined.REASONS`, same shape, int8; else -1.
 
     """
 
@@ -29,6 +31,8 @@ class LabelTable:
     qualities: Tensor
     top_ids: Tensor
     top_values: Tensor
+    metrics: Tensor
+    undefined: Tensor
 
     @classmethod
     def cat(cls, tables: Sequence["LabelTable"]) -> "LabelTable":
@@ -41,12 +45,13 @@ class LabelTable:
         filled = [table for table in tables if len(table.status)] or tables[:1]
         return cls(*(torch.cat([getattr(table, field.name) for table in filled]) for field in fields(cls)))
 
-    def records(self, layer: str, concepts: Sequence[str]) -> tuple[NeuronLabel, ...]:
+    def records(self, layer: str, concepts: Sequence[str], metrics: Sequence[str] = ()) -> tuple[NeuronLabel, ...]:
         """Return the rows as records.
 
         Args:
             layer: Full module name of the layer.
             concepts: Name of each concept.
+            metrics: Name of each metric.
 
         """
         columns = (getattr(self, field.name).tolist() for field in fields(self))
@@ -61,6 +66,9 @@ class LabelTable:
                     if concept >= 0
                 ),
                 top_images=tuple(map(TopImage, top_ids, top_values)),
+                metrics=dict(zip(metrics, judged, strict=True)),
             )
-            for unit, (status, chosen, scores, qualities, top_ids, top_values) in enumerate(zip(*columns, strict=True))
+            for unit, (status, chosen, scores, qualities, top_ids, top_values, judged, _) in enumerate(
+                zip(*columns, strict=True)
+            )
         )

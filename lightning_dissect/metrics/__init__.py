@@ -4,6 +4,7 @@ from lightning_dissect.metrics.auc import AUC, InverseAUC
 from lightning_dissect.metrics.auprc import AUPRC, InverseAUPRC
 from lightning_dissect.metrics.base import METRICS, MetricTraits, NeuronMetric
 from lightning_dissect.metrics.binarise import binarise, sparse_neurons
+from lightning_dissect.metrics.chosen import chosen_metrics, describe_metric, passing_metrics
 from lightning_dissect.metrics.combinations import (
     CombinedAUC,
     CombinedBalancedAccuracy,
@@ -23,6 +24,7 @@ from lightning_dissect.metrics.meta_auprc import (
     compare_metrics,
     meta_auprc,
 )
+from lightning_dissect.metrics.monitored import monitor_warnings
 from lightning_dissect.metrics.overlap import (
     F1,
     Accuracy,
@@ -77,12 +79,16 @@ __all__ = [
     "SplitChoice",
     "UndefinedScores",
     "binarise",
+    "chosen_metrics",
     "compare_metrics",
+    "describe_metric",
     "experimental_sanity_check",
     "explain_undefined",
     "extra_labels",
     "meta_auprc",
     "missing_labels",
+    "monitor_warnings",
+    "passing_metrics",
     "sparse_neurons",
     "theoretical_sanity_check",
 ]

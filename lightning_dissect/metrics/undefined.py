@@ -3,10 +3,23 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from lightning_dissect.checks import check_score_inputs
 from lightning_dissect.metrics.binarise import PRESENT, binarise
+
+REASONS = (
+    "the neuron is not finite",
+    "the neuron is the same on every image",
+    "no image activates the neuron",
+    "the concept is not finite",
+    "the concept is the same on every image",
+    "the concept is in no image",
+    "the concept is in every image",
+    "the two have too little in common, as on the images drawn",
+)
+"""Why a score may be undefined, in the order in which reasons are looked for."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +77,32 @@ def explain_undefined(
         3 of 6 scores are undefined: 3 because the concept is in no image
 
     """
+    places = undefined_reasons(scores, activations, concept_presence, alpha)
+    counts = torch.bincount(places.flatten().int() + 1, minlength=len(REASONS) + 1)[1:].tolist()
+    return UndefinedScores(
+        scores.numel(), {reason: count for reason, count in zip(REASONS, counts, strict=True) if count}
+    )
+
+
+def undefined_reasons(
+    scores: Tensor, activations: Tensor, concept_presence: Tensor, alpha: float | None = None
+) -> Tensor:
+    """Return for each score why it is undefined.
+
+    Args:
+        scores: See `explain_undefined`, here and below.
+        activations: Pooled activations, shape ``(images, neurons)``.
+        concept_presence: Probability that a concept is in an image, shape ``(images, concepts)``.
+        alpha: The metric's ``alpha``.
+
+    Returns:
+        Place in `REASONS` of the first reason that holds, -1 where the score is defined; int8, the shape of ``scores``.
+
+    Raises:
+        ValueError:
+            If the shapes do not fit.
+
+    """
     check_score_inputs(activations, concept_presence, name="concept_presence")
     neurons, concepts = activations.shape[1], concept_presence.shape[1]
     if tuple(scores.shape) not in {(neurons, concepts), (neurons,) if neurons == concepts else ()}:
@@ -71,33 +110,31 @@ def explain_undefined(
             f"Expected `scores` to have shape {(neurons, concepts)}, or one per neuron and column of "
             f"`concept_presence`, but got {tuple(scores.shape)}."
         )
-    remaining = scores.isnan()
-    reasons = {}
     of_neurons = _neuron_reasons(activations, alpha)
     if scores.ndim == 2:
-        of_neurons = {reason: mask[:, None] for reason, mask in of_neurons.items()}
-    for reason, mask in {**of_neurons, **_concept_reasons(concept_presence)}.items():
-        reasons[reason] = int((remaining & mask).sum())
-        remaining &= ~mask
-    reasons["the two have too little in common, as on the images drawn"] = int(remaining.sum())
-    return UndefinedScores(scores.numel(), {reason: count for reason, count in reasons.items() if count})
+        of_neurons = [mask[:, None] for mask in of_neurons]
+    remaining = scores.isnan()
+    places = torch.full(scores.shape, -1, dtype=torch.int8, device=scores.device)
+    for place, mask in enumerate([*of_neurons, *_concept_reasons(concept_presence), remaining]):
+        places[remaining & mask] = place
+        remaining = remaining & ~mask
+    return places
 
 
-def _neuron_reasons(activations: Tensor, alpha: float | None) -> dict[str, Tensor]:
-    reasons = {
-        "the neuron is not finite": ~activations.isfinite().all(dim=0),
-        "the neuron is the same on every image": activations.amax(dim=0) == activations.amin(dim=0),
-    }
-    if alpha is not None:
-        reasons["no image activates the neuron"] = ~binarise(activations, alpha).any(dim=0)
-    return reasons
+def _neuron_reasons(activations: Tensor, alpha: float | None) -> list[Tensor]:
+    silent = torch.zeros(activations.shape[1], dtype=torch.bool, device=activations.device)
+    return [
+        ~activations.isfinite().all(dim=0),
+        activations.amax(dim=0) == activations.amin(dim=0),
+        silent if alpha is None else ~binarise(activations, alpha).any(dim=0),
+    ]
 
 
-def _concept_reasons(concept_presence: Tensor) -> dict[str, Tensor]:
+def _concept_reasons(concept_presence: Tensor) -> list[Tensor]:
     present = concept_presence >= PRESENT
-    return {
-        "the concept is not finite": ~concept_presence.isfinite().all(dim=0),
-        "the concept is the same on every image": concept_presence.amax(dim=0) == concept_presence.amin(dim=0),
-        "the concept is in no image": ~present.any(dim=0),
-        "the concept is in every image": present.all(dim=0),
-    }
+    return [
+        ~concept_presence.isfinite().all(dim=0),
+        concept_presence.amax(dim=0) == concept_presence.amin(dim=0),
+        ~present.any(dim=0),
+        present.all(dim=0),
+    ]

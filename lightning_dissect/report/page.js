@@ -1,14 +1,16 @@
 "use strict";
 (() => {
   const CHUNK = 40;
-  const BEST_FIRST = new Set(["score", "quality"]);
   const VERDICTS = ["fits", "too specific", "too generic", "beside", "undecided"];
   const ERRS = new Set(VERDICTS.slice(1, 4));
   const collator = new Intl.Collator(undefined, { numeric: true });
   const byId = (id) => document.getElementById(id);
   const data = JSON.parse(byId("data").textContent);
+  const keyOf = ({ name }) => `metric/${name}`;
+  const descending = new Set(["score", "quality", ...data.metrics.filter(({ higher }) => higher).map(keyOf)]);
   const body = byId("neurons").tBodies[0];
   const headers = [...document.querySelectorAll("#neurons th[data-key]")];
+  const columns = data.metrics.filter((metric) => headers.some((header) => header.dataset.key === keyOf(metric)));
 
   const neurons = data.neurons.map(([layer, unit, status, candidates, images, trust, specificity], order) => {
     const [low, high, chance, untrained, explained, contenders = []] = trust;
@@ -25,6 +27,7 @@
       judged: trust.length > 0, low, high, chance, untrained, explained, doubt,
       rivals: concepts.filter((concept) => concept.contends && concept !== first).map(({ concept }) => concept),
       label: withheld ? "" : first.concept, score: first.score, quality: first.quality,
+      ...Object.fromEntries(data.metrics.map((metric, place) => [keyOf(metric), data.values[order][place]])),
       text: `${withheld ? "" : first.concept} ${runnerUps} ${name} #${unit} ${data.statuses[status]}`.toLowerCase(),
     };
   });
@@ -75,10 +78,10 @@
     return outer;
   }
 
-  /** A module's name that may break after its dots. */
-  function place(name) {
-    const node = element("td", "place");
-    node.append(...name.split(/(?<=\.)/).flatMap((part) => [part, element("wbr")]));
+  /** A name that may break after its dots and underscores. */
+  function breakable(tag, className, name) {
+    const node = element(tag, className);
+    node.append(...name.split(/(?<=[._])/).flatMap((part) => [part, element("wbr")]));
     return node;
   }
 
@@ -112,6 +115,26 @@
     return low === null ? "–" : `${low.toFixed(2)} to ${high.toFixed(2)}`;
   }
 
+  function metricCell(neuron, metric) {
+    const node = cell("num metric", number(neuron[keyOf(metric)]));
+    node.dataset.name = metric.name;
+    return node;
+  }
+
+  /** What a metric says of a label, with a mark where it fails a sanity check. */
+  function verdict({ name, failures }, value) {
+    const [group, term] = [element("div"), breakable("dt", "", name)];
+    term.append(...failures.map((failure) => {
+      const mark = element("abbr", "failing", "⚠");
+      mark.title = `${name} ${failure}`;
+      return mark;
+    }));
+    const text = element("dd");
+    text.append(element("b", "", number(value)));
+    group.append(term, text);
+    return group;
+  }
+
   function row(neuron, position) {
     const line = element("tr");
     const score = cell("num score", number(neuron.score));
@@ -127,8 +150,10 @@
     strip.addEventListener("click", () => open(position));
     pictures.append(strip);
     line.append(
-      place(neuron.name), cell("num unit", `#${neuron.unit}`), labelCell(neuron), score, qualityCell(neuron),
-      ...(JUDGED ? [cell("num doubt", small(neuron.doubt))] : []), cell("runners", neuron.runnerUps), state, pictures,
+      breakable("td", "place", neuron.name), cell("num unit", `#${neuron.unit}`), labelCell(neuron), score,
+      qualityCell(neuron), ...(JUDGED ? [cell("num doubt", small(neuron.doubt))] : []),
+      ...columns.map((metric) => metricCell(neuron, metric)),
+      cell("runners", neuron.runnerUps), state, pictures,
     );
     return line;
   }
@@ -220,6 +245,8 @@
       return line;
     }));
     showRelatives(neuron.specificity);
+    byId("detail-metrics").hidden = !neuron.concepts.length || !data.metrics.length;
+    byId("detail-metrics").replaceChildren(...data.metrics.map((metric) => verdict(metric, neuron[keyOf(metric)])));
     byId("previous").disabled = position === 0;
     byId("next").disabled = position === shown.length - 1;
     if (byId("detail").open) return;
@@ -246,8 +273,9 @@
   options("layer", [["", "All layers"], ...data.layers.map((name, index) => [index, name || "(model)"])]);
   options("status", [["", "Any status"], ...data.statuses.map((status) => [status, status])]);
   if (byId("verdict")) options("verdict", [["", "Any specificity"], ...VERDICTS.map((verdict) => [verdict, verdict])]);
-  options("sort", headers.flatMap(({ dataset: { key }, textContent: name }) =>
-    [true, false].map((descending) => [`${key} ${descending}`, `${name.trim()} ${descending ? "↓" : "↑"}`])));
+  const others = data.metrics.filter((metric) => !columns.includes(metric)).map((metric) => [keyOf(metric), metric.name]);
+  options("sort", [...headers.map((header) => [header.dataset.key, header.textContent.trim()]), ...others].flatMap(([key, name]) =>
+    [true, false].map((falling) => [`${key} ${falling}`, `${name} ${falling ? "↓" : "↑"}`])));
 
   byId("search").addEventListener("input", update);
   byId("layer").addEventListener("change", update);
@@ -263,7 +291,7 @@
   for (const header of headers) {
     header.firstElementChild.addEventListener("click", () => {
       const { key } = header.dataset;
-      Object.assign(sort, { key, descending: sort.key === key ? !sort.descending : BEST_FIRST.has(key) });
+      Object.assign(sort, { key, descending: sort.key === key ? !sort.descending : descending.has(key) });
       update();
     });
   }

@@ -3,7 +3,9 @@
 import base64
 import hashlib
 import math
+import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -14,10 +16,19 @@ from markupsafe import Markup
 
 from lightning_dissect.report.rows import specificity_text
 from lightning_dissect.report.thumbnails import thumbnails
-from lightning_dissect.types import STATUSES, DissectionReport, LabelSpecificity, LayerDissection, NeuronLabel
+from lightning_dissect.types import (
+    STATUSES,
+    DissectionReport,
+    LabelSpecificity,
+    LayerDissection,
+    MetricDescription,
+    NeuronLabel,
+    summarise_metrics,
+)
 
 BINS = 28
 FREQUENT_LABELS = 8
+METRIC_COLUMNS = 3
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,7 @@ class LayerOverview:
         histogram: Height of each bar of the distribution of quality, the highest of the layer is 1.
         mean_position: Where the mean quality stands on the axis of the histogram, in ``[0, 1]``; NaN if there is none.
         frequent: The most frequent labels with the number of neurons that have them, most frequent first.
+        judged: For each metric its mean, how many labels it says nothing of, and why.
 
     """
 
@@ -38,6 +50,7 @@ class LayerOverview:
     histogram: tuple[float, ...]
     mean_position: float
     frequent: tuple[tuple[str, int], ...]
+    judged: tuple[tuple[MetricDescription, float, int, str], ...] = ()
 
 
 def render_page(report: DissectionReport, image_budget: int = 8_000_000) -> str:
@@ -66,7 +79,8 @@ def render_page(report: DissectionReport, image_budget: int = 8_000_000) -> str:
         .render(
             report=report,
             totals=report.metrics,
-            overviews=[layer_overview(layer, low, high) for layer in report.layers],
+            overviews=[layer_overview(layer, low, high, report.label_metrics) for layer in report.layers],
+            columns=report.label_metrics[:METRIC_COLUMNS],
             judged=any(neuron.trust for neuron in report.neurons),
             low=low,
             high=high,
@@ -93,7 +107,9 @@ def page_data(report: DissectionReport, images: dict[int, str]) -> dict[str, Any
         activation]`` per top image, how far to trust the label, ``[low, high, q_chance, q_untrained, explained, places
         of the contenders among the candidates]``, empty where it was not judged, and what is known of the specificity,
         if anything: verdict, what reports call it, correlation, and name, relation, correlation, low and high end of
-        the difference of each relative. A number that is not finite is ``None``.
+        the difference of each relative. ``metrics`` says of each metric its name, whether higher is better and which
+        sanity checks it fails, ``values`` what each says of each neuron's label. A number that is not finite is
+        ``None``.
 
     """
     concepts: dict[str, int] = {}
@@ -119,6 +135,14 @@ def page_data(report: DissectionReport, images: dict[int, str]) -> dict[str, Any
         "concepts": list(concepts),
         "images": {str(sample_id): text for sample_id, text in images.items()},
         "neurons": neurons,
+        "metrics": [
+            {"name": metric.name, "higher": metric.higher_is_better, "failures": metric.failures}
+            for metric in report.label_metrics
+        ],
+        "values": [
+            [_number(neuron.metrics.get(metric.name, math.nan)) for metric in report.label_metrics]
+            for neuron in report.neurons
+        ],
     }
 
 
@@ -141,13 +165,16 @@ def status_name(status: str) -> str:
     return status.replace("non_", "non-").replace("_", " ")
 
 
-def layer_overview(layer: LayerDissection, low: float, high: float) -> LayerOverview:
+def layer_overview(
+    layer: LayerDissection, low: float, high: float, judges: Sequence[MetricDescription] = ()
+) -> LayerOverview:
     """Summarise a layer for the page.
 
     Args:
         layer: The layer.
         low: Lower end of the axis of quality.
         high: Upper end of it.
+        judges: The metrics that judged the labels.
 
     """
     qualities = _qualities(layer.neurons)
@@ -160,7 +187,20 @@ def layer_overview(layer: LayerDissection, low: float, high: float) -> LayerOver
         histogram=tuple(float(count) / max(1, int(counts.max())) for count in counts),
         mean_position=(metrics["quality"] - low) / (high - low),
         frequent=tuple(labels.most_common(FREQUENT_LABELS)),
+        judged=_judged(layer, judges),
     )
+
+
+def _judged(
+    layer: LayerDissection, metrics: Sequence[MetricDescription]
+) -> tuple[tuple[MetricDescription, float, int, str], ...]:
+    summary = summarise_metrics(layer.neurons, [metric.name for metric in metrics])
+    found = []
+    for metric in metrics:
+        reasons = layer.undefined.get(metric.name, {})
+        why = "; ".join(f"{count} because {reason}" for reason, count in reasons.items())
+        found.append((metric, summary[metric.name], int(summary[f"{metric.name}_undefined"]), why))
+    return tuple(found)
 
 
 def _qualities(neurons: tuple[NeuronLabel, ...]) -> list[float]:
@@ -198,8 +238,8 @@ def _percent(part: float, whole: float) -> str:
 
 
 def _breakable(name: str) -> Markup:
-    """Let a module's name break after its dots."""
-    return Markup(".<wbr>").join(name.split("."))
+    """Let a name break after its dots and underscores."""
+    return Markup("<wbr>").join(re.split(r"(?<=[._])", name))
 
 
 def _whole(value: float) -> str:

@@ -15,6 +15,7 @@ from lightning_dissect.types import (
     NeuronLabel,
     ScoredConcept,
     summarise,
+    summarise_metrics,
 )
 
 NEURON_COLUMNS = (
@@ -34,7 +35,7 @@ NEURON_COLUMNS = (
     "epoch",
     "step",
 )
-"""The columns of `neuron_rows`, in order."""
+"""The columns of `neuron_rows`, in order; those of `DissectionReport.label_metrics` follow ``quality``."""
 
 LAYER_COLUMNS = (
     "epoch",
@@ -46,14 +47,40 @@ LAYER_COLUMNS = (
     "distinct_labels",
     "quality",
 )
-"""The columns of `layer_rows`, in order."""
+"""The columns of `layer_rows`, in order; means and numbers of undefined scores of the metrics follow ``quality``."""
+
+
+def neuron_columns(report: DissectionReport) -> tuple[str, ...]:
+    """Return the columns of `neuron_rows`, one per metric among them.
+
+    Args:
+        report: The dissection.
+
+    """
+    return _after_quality(NEURON_COLUMNS, [metric.name for metric in report.label_metrics])
+
+
+def layer_columns(report: DissectionReport) -> tuple[str, ...]:
+    """Return the columns of `layer_rows`, two per metric among them.
+
+    Args:
+        report: The dissection.
+
+    """
+    names = [name for metric in report.label_metrics for name in (metric.name, f"{metric.name}_undefined")]
+    return _after_quality(LAYER_COLUMNS, names)
+
+
+def _after_quality(columns: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    place = columns.index("quality") + 1
+    return (*columns[:place], *names, *columns[place:])
 
 
 def neuron_rows(report: DissectionReport, neurons: Iterable[NeuronLabel] | None = None) -> list[dict[str, Any]]:
-    """Return one row per neuron, with the keys of `NEURON_COLUMNS` in their order.
+    """Return one row per neuron, with the keys of `neuron_columns` in their order.
 
     The label is empty where it is withheld; ``score``, ``quality`` and all that says how far to trust it are then those
-    of the best candidate. They are NaN for a neuron without candidates, and where trust was not judged.
+    of the best candidate. They and metrics are NaN for a neuron without candidates, and where trust was not judged.
     ``contenders`` names the candidates that may be the best, ``runner_ups`` those after the best, with their scores,
     ``specificity`` whether the label says too much or too little, if the vocabulary has a hierarchy; these three are
     texts for people.
@@ -78,6 +105,7 @@ def neuron_rows(report: DissectionReport, neurons: Iterable[NeuronLabel] | None 
             "label": neuron.label,
             "score": float(neuron.score),
             "quality": float(neuron.quality),
+            **{metric.name: float(neuron.metrics.get(metric.name, NAN)) for metric in report.label_metrics},
             **_trust_cells(neuron.trust),
             "runner_ups": runner_ups_text(neuron.runner_ups),
             "status": neuron.status,
@@ -133,7 +161,7 @@ def specificity_text(found: LabelSpecificity | None) -> str:
 
 
 def layer_rows(report: DissectionReport) -> list[dict[str, Any]]:
-    """Return one row per layer, with the keys of `LAYER_COLUMNS` in their order: whole counts and the mean quality.
+    """Return one row per layer, with the keys of `layer_columns` in their order: whole counts and means.
 
     Args:
         report: The dissection.
@@ -151,6 +179,7 @@ def layer_rows(report: DissectionReport) -> list[dict[str, Any]]:
         metrics = layer.metrics
         quality = metrics.pop("quality")
         counts = {name: int(value) for name, value in metrics.items()}
+        judged = summarise_metrics(layer.neurons, [metric.name for metric in report.label_metrics])
         rows.append(
             {
                 "epoch": report.epoch,
@@ -159,6 +188,7 @@ def layer_rows(report: DissectionReport) -> list[dict[str, Any]]:
                 "layer": layer.layer,
                 **counts,
                 "quality": quality,
+                **{name: int(value) if name.endswith("_undefined") else value for name, value in judged.items()},
             }
         )
     return rows
@@ -214,12 +244,15 @@ def metric_values(report: DissectionReport) -> dict[str, float]:
     ``<at>dead``                neurons with the same activation on every image
     ``<at>non_finite``          neurons with an activation that is NaN or infinite
     ``<at>distinct_labels``     different labels that are not withheld
+    ``<at><metric>``            mean of a metric over the neurons where it is finite; NaN if it is nowhere
+    ``<at><metric>_undefined``  neurons with a best candidate of which that metric says nothing
     ``<at>too_specific_share``  labels whose superclass describes the neuron better, as a share of those judged
     ``<at>too_generic_share``   labels of which a subclass describes the neuron better, likewise
     ==========================  ================================================================================
 
     Each count of neurons has a ``<at>..._share`` beside it, a share of all neurons in ``[0, 1]``, NaN of no neurons.
-    The last two are there only where the vocabulary has a hierarchy.
+    ``<metric>`` is each of the metrics
+    that judged the labels. The last two are there only where the vocabulary has a hierarchy.
 
     Args:
         report: The dissection.
@@ -233,13 +266,14 @@ def metric_values(report: DissectionReport) -> dict[str, float]:
 
     """
     keys = key_names(layer.layer for layer in report.layers)
-    values = _scalars(report.neurons, f"{report.name}/")
+    judges = [metric.name for metric in report.label_metrics]
+    values = _scalars(report.neurons, judges, f"{report.name}/")
     for layer in report.layers:
-        values |= _scalars(layer.neurons, f"{report.name}/{keys[layer.layer]}/")
+        values |= _scalars(layer.neurons, judges, f"{report.name}/{keys[layer.layer]}/")
     return values
 
 
-def _scalars(neurons: tuple[NeuronLabel, ...], prefix: str) -> dict[str, float]:
+def _scalars(neurons: tuple[NeuronLabel, ...], judges: Sequence[str], prefix: str) -> dict[str, float]:
     metrics = summarise(neurons)
     total = metrics.pop("neurons")
     for name in STATUSES:
@@ -247,4 +281,5 @@ def _scalars(neurons: tuple[NeuronLabel, ...], prefix: str) -> dict[str, float]:
     verdicts = [neuron.specificity.verdict for neuron in neurons if neuron.specificity is not None]
     for verdict in ("too specific", "too generic") if verdicts else ():
         metrics[f"{verdict.replace(' ', '_')}_share"] = verdicts.count(verdict) / len(verdicts)
+    metrics |= summarise_metrics(neurons, judges)
     return {f"{prefix}{name}": value for name, value in metrics.items()}

@@ -4,7 +4,7 @@ from lightning_dissect.trust.concept_axes import ConceptAxes
 from lightning_dissect.trust.discovery import exceedance_p_values, false_discovery_q_values
 from lightning_dissect.trust.floor import UntrainedFloor
 from lightning_dissect.trust.intervals import QualityIntervals, quality_intervals
-from lightning_dissect.trust.judge import LabelJudge
+from lightning_dissect.trust.judge import MetricJudge
 from lightning_dissect.trust.measure import FEWEST_IMAGES, TrustColumns, assess_labels, measure_trust
 from lightning_dissect.trust.permutation import permutation_p_values
 from lightning_dissect.trust.principal_components import principal_components
@@ -17,7 +17,7 @@ __all__ = [
     "FEWEST_IMAGES",
     "ConceptAxes",
     "ConceptRegression",
-    "LabelJudge",
+    "MetricJudge",
     "QualityIntervals",
     "TrustColumns",
     "TrustTable",

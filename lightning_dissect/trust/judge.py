@@ -25,7 +25,7 @@ from lightning_dissect.trust.untrained_networks import UntrainedNetworks
 from lightning_dissect.types import NeuronLabel
 
 
-class LabelJudge:
+class MetricJudge:
     """Says of every label of a run whether it is clear, ambiguous or withheld.
 
     During the first dissection untrained copies of the model run beside it; what concepts explain of them is the floor
@@ -47,7 +47,7 @@ class LabelJudge:
             If ``false_discovery_rate`` is not between 0 and 1, or ``untrained_networks`` is negative or 1.
 
     Example:
-        >>> LabelJudge(0.05, untrained_networks=0, budget=ByteBudget()).basis
+        >>> MetricJudge(0.05, untrained_networks=0, budget=ByteBudget()).basis
         'chance'
 
     """

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightning_dissect.report.rows import LAYER_COLUMNS, NEURON_COLUMNS, layer_rows, neuron_rows
+from lightning_dissect.report.rows import layer_columns, layer_rows, neuron_columns, neuron_rows
 from lightning_dissect.types import DissectionReport
 from lightning_dissect.writers.base import WRITERS
 from lightning_dissect.writers.files import write_whole
@@ -60,8 +60,8 @@ class CSVWriter:
         guarded = ({name: _inert(value) for name, value in row.items()} for row in rows)
         history = [*_earlier_rows(report.dirpath / "layers.csv", report.cycle), *layer_rows(report)]
         tables = {
-            "neurons.csv": _table(NEURON_COLUMNS, guarded),
-            "layers.csv": _table(LAYER_COLUMNS, history),
+            "neurons.csv": _table(neuron_columns(report), guarded),
+            "layers.csv": _table(layer_columns(report), history),
             "descriptions.csv": _table(DESCRIPTION_COLUMNS, _descriptions(rows)),
         }
         for name, text in tables.items():

@@ -12,11 +12,13 @@ from lightning_dissect.types import (
     LabelSpecificity,
     LabelTrust,
     LayerDissection,
+    MetricDescription,
     NeuronLabel,
     Relation,
     Relative,
     ScoredConcept,
     TopImage,
+    summarise_metrics,
 )
 from lightning_dissect.writers.base import WRITERS
 from lightning_dissect.writers.files import write_whole
@@ -105,10 +107,12 @@ def read_report(path: Path | str) -> DissectionReport:
         dirpath=path.parent.parent,
         logger_step=record["logger_step"],
         name=record["name"],
+        label_metrics=tuple(map(_description, record.get("label_metrics", ()))),
     )
 
 
 def _report_record(report: DissectionReport) -> dict[str, Any]:
+    judges = [metric.name for metric in report.label_metrics]
     return {
         "schema": SCHEMA,
         "name": report.name,
@@ -118,11 +122,18 @@ def _report_record(report: DissectionReport) -> dict[str, Any]:
         "logger_step": report.logger_step,
         "num_images": report.num_images,
         "settings": dict(report.settings),
-        "metrics": {name: _value(value) for name, value in report.metrics.items()},
+        "label_metrics": [_description_record(metric) for metric in report.label_metrics],
+        "metrics": {
+            name: _value(value) for name, value in (report.metrics | summarise_metrics(report.neurons, judges)).items()
+        },
         "layers": [
             {
                 "layer": layer.layer,
-                "metrics": {name: _value(value) for name, value in layer.metrics.items()},
+                "metrics": {
+                    name: _value(value)
+                    for name, value in (layer.metrics | summarise_metrics(layer.neurons, judges)).items()
+                },
+                "undefined": {metric: dict(reasons) for metric, reasons in layer.undefined.items()},
                 "neurons": [_neuron_record(neuron) for neuron in layer.neurons],
             }
             for layer in report.layers
@@ -143,6 +154,7 @@ def _neuron_record(neuron: NeuronLabel) -> dict[str, Any]:
         ],
         "trust": None if neuron.trust is None else _trust_record(neuron.trust),
         "specificity": None if neuron.specificity is None else _specificity_record(neuron.specificity),
+        "metrics": {name: _value(value) for name, value in neuron.metrics.items()},
     }
 
 
@@ -190,6 +202,15 @@ def _relative(name: str, relation: Relation, **numbers: float | str | None) -> R
     return Relative(name, relation, **{key: _number(value) for key, value in numbers.items()})
 
 
+def _description_record(metric: MetricDescription) -> dict[str, Any]:
+    return vars(metric) | {"score_range": [_value(end) for end in metric.score_range]}
+
+
+def _description(record: dict[str, Any]) -> MetricDescription:
+    low, high = map(_number, record["score_range"])
+    return MetricDescription(**record | {"score_range": (low, high)})
+
+
 def _layer(record: dict[str, Any]) -> LayerDissection:
     neurons = (
         NeuronLabel(
@@ -205,10 +226,11 @@ def _layer(record: dict[str, Any]) -> LayerDissection:
             ),
             trust=_trust(item.get("trust")),
             specificity=_specificity(item.get("specificity")),
+            metrics={name: _number(value) for name, value in item.get("metrics", {}).items()},
         )
         for item in record["neurons"]
     )
-    return LayerDissection(record["layer"], tuple(neurons))
+    return LayerDissection(record["layer"], tuple(neurons), record.get("undefined", {}))
 
 
 def _value(number: float) -> float | str | None:

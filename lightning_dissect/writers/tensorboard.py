@@ -9,25 +9,14 @@ import numpy as np
 
 from lightning_dissect.checks import check_positive
 from lightning_dissect.report.montage import layer_montage
-from lightning_dissect.report.rows import key_names, neuron_rows
+from lightning_dissect.report.rows import key_names, neuron_columns, neuron_rows
 from lightning_dissect.report.selection import evenly_spread
 from lightning_dissect.types import DissectionReport, LayerDissection
 from lightning_dissect.writers.base import WRITERS
 from lightning_dissect.writers.loggers import loggers_called
 
-COLUMNS = (
-    "unit",
-    "label",
-    "score",
-    "quality",
-    "quality_low",
-    "quality_high",
-    "q_chance",
-    "q_untrained",
-    "contenders",
-    "runner_ups",
-    "status",
-)
+LEFT_OUT = ("layer", "epoch", "step")
+"""Columns of the rows that are the same in a whole table."""
 
 
 @WRITERS.register("tensorboard")
@@ -69,14 +58,15 @@ class TensorBoardWriter:
 
     def _table(self, report: DissectionReport, layer: LayerDissection) -> str:
         neurons = evenly_spread(layer.neurons, self.max_rows)
+        columns = [name for name in neuron_columns(report) if name not in LEFT_OUT]
         lines = [
             f"{escape_markdown(layer.layer)}, epoch {report.epoch}: {len(neurons)} of {len(layer.neurons)} neurons",
             "",
-            f"| {' | '.join(name.replace('_', '-') for name in COLUMNS)} |",
-            f"|{' --- |' * len(COLUMNS)}",
+            f"| {' | '.join(name.replace('_', '-') for name in columns)} |",
+            f"|{' --- |' * len(columns)}",
         ]
         for row in neuron_rows(report, neurons):
-            cells = (f"{row[name]:.4g}" if isinstance(row[name], float) else str(row[name]) for name in COLUMNS)
+            cells = (f"{row[name]:.4g}" if isinstance(row[name], float) else str(row[name]) for name in columns)
             lines.append(f"| {' | '.join(map(escape_markdown, cells))} |")
         return "\n".join(lines)
 

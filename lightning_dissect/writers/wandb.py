@@ -9,7 +9,7 @@ from typing import Any
 from lightning_dissect.checks import check_positive
 from lightning_dissect.report.montage import neuron_montage, tiles
 from lightning_dissect.report.page import render_page
-from lightning_dissect.report.rows import NEURON_COLUMNS, key_names, neuron_rows
+from lightning_dissect.report.rows import key_names, neuron_columns, neuron_rows
 from lightning_dissect.report.selection import best_and_worst, evenly_spread
 from lightning_dissect.types import DissectionReport, NeuronLabel, Picture
 from lightning_dissect.writers.base import WRITERS
@@ -119,8 +119,9 @@ class WandbWriter:
             [*row.values(), self._image(neuron, pictures) if _place(neuron) in shown else None]
             for row, neuron in zip(neuron_rows(report, neurons), neurons, strict=True)
         ]
-        kinds = [*(_COLUMN_TYPES.get(name, float) for name in NEURON_COLUMNS), wandb.Image]
-        return wandb.Table(columns=[*NEURON_COLUMNS, "montage"], data=rows, dtype=kinds)
+        columns = neuron_columns(report)
+        kinds = [*(_COLUMN_TYPES.get(name, float) for name in columns), wandb.Image]
+        return wandb.Table(columns=[*columns, "montage"], data=rows, dtype=kinds)
 
     def _image(self, neuron: NeuronLabel, pictures: Mapping[int, Picture], caption: str | None = None) -> object:
         import wandb

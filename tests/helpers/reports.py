@@ -12,7 +12,7 @@ from lightning_dissect import distributed
 from lightning_dissect.report import metric_values
 from lightning_dissect.types import DissectionReport
 
-COUNTED = ("labelled", "dead", "non_finite", "distinct_labels", "_share")
+COUNTED = ("_undefined", "labelled", "dead", "non_finite", "distinct_labels", "_share")
 
 
 def plain(report: DissectionReport) -> dict[str, Any]:
@@ -35,6 +35,8 @@ def plain(report: DissectionReport) -> dict[str, Any]:
                 for sample_id, picture in sorted(report.images.items())
             },
             "counts": counts,
+            "judged": [[repr(value) for value in neuron.metrics.values()] for _, neuron in neurons],
+            "undefined": [layer.undefined for layer in report.layers],
         },
         "rounded": {
             "metrics": {key: value for key, value in metrics.items() if key not in counts},

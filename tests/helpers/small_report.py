@@ -6,7 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from lightning_dissect.types import DissectionReport, LabelTrust, LayerDissection, NeuronLabel, ScoredConcept, TopImage
+from lightning_dissect.types import (
+    DissectionReport,
+    LabelTrust,
+    LayerDissection,
+    MetricDescription,
+    NeuronLabel,
+    ScoredConcept,
+    TopImage,
+)
 
 HOSTILE = (
     "</script><img src=x onerror=\"document.title='pwned'\">",
@@ -27,6 +35,32 @@ def picture(sample_id: int, height: int = 40, width: int = 60) -> np.ndarray:
 def labelled(layer: str, unit: int, label: str, quality: float) -> NeuronLabel:
     candidates = (ScoredConcept(label, 2 * quality, quality), ScoredConcept(f"not {label}", quality, quality / 2))
     return NeuronLabel(layer, unit, "labelled", candidates, (TopImage(unit, 3.0), TopImage(unit + 1, 1.5)))
+
+
+JUDGES = (
+    MetricDescription("iou", "IoU(alpha=0.01)", True, (0.0, 1.0), True, True),
+    MetricDescription("recall", "Recall(alpha=0.01)", True, (0.0, 1.0), True, False, "So it is <b>published</b>."),
+    MetricDescription("distance", higher_is_better=False),
+    MetricDescription("spread"),
+)
+
+
+def judged_report(dirpath: Path | None = None, **changes: Any) -> DissectionReport:
+    """The small report with metrics: ``iou`` is undefined for unit 2 of the head, ``spread`` for all neurons."""
+    report = small_report(dirpath, **changes)
+    layers = []
+    for layer in report.layers:
+        neurons = tuple(replace(neuron, metrics=_judged(neuron)) for neuron in layer.neurons)
+        undefined = {"iou": {"the concept is in no image": 1}} if layer.layer == "head" else {}
+        layers.append(LayerDissection(layer.layer, neurons, undefined))
+    return replace(report, layers=tuple(layers), label_metrics=JUDGES)
+
+
+def _judged(neuron: NeuronLabel) -> dict[str, float]:
+    if not neuron.candidates:
+        return dict.fromkeys([judge.name for judge in JUDGES], float("nan"))
+    iou = float("nan") if (neuron.layer, neuron.unit) == ("head", 2) else 0.125 * neuron.unit
+    return {"iou": iou, "recall": 0.5, "distance": 0.25 * neuron.unit, "spread": float("nan")}
 
 
 def small_report(dirpath: Path | None = None, **changes: Any) -> DissectionReport:
@@ -52,7 +86,7 @@ def small_report(dirpath: Path | None = None, **changes: Any) -> DissectionRepor
     return DissectionReport(**{**values, **changes})
 
 
-def judged_report(dirpath: Path | None = None) -> DissectionReport:
+def doubtful_report(dirpath: Path | None = None) -> DissectionReport:
     """One layer whose neurons are labelled, ambiguous, without a clear function, and dead."""
     clear, ambiguous, unclear = (
         labelled("fc", unit, label, quality)

@@ -8,6 +8,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.cli import LightningCLI
 
 from lightning_dissect import NeuronDissection
+from lightning_dissect.metrics import Recall
 from lightning_dissect.presence import SigmoidConstants
 from lightning_dissect.writers import read_report
 from tests.helpers.colours import ColourModule
@@ -54,12 +55,14 @@ def test_objects_and_functions_can_be_named_in_yaml():
         "--trainer.callbacks.layers={net.paint: max}",
         "--trainer.callbacks.similarity=lightning_dissect.similarity.SoftWPMI",
         "--trainer.callbacks.similarity.top_k=10",
+        "--trainer.callbacks.metrics=[iou, {class_path: lightning_dissect.metrics.Recall, init_args: {alpha: 0.1}}]",
         "--trainer.callbacks.presence={scale: 58.0, bias: -0.13}",
         "--trainer.callbacks.image_fn=lightning_dissect.probe.find_images",
     )
     (dissection,) = [callback for callback in cli.trainer.callbacks if isinstance(callback, NeuronDissection)]
     assert dissection.layers == {"net.paint": "max"}
     assert dissection.similarity.top_k == 10
+    assert list(dissection.metrics) == ["iou", Recall(alpha=0.1)]
     assert dissection.presence == SigmoidConstants(58.0, -0.13)
     assert dissection.image_fn.__name__ == "find_images"
 

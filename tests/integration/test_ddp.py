@@ -52,6 +52,13 @@ class PaintEncoder(ColourEncoder):
         return nn.functional.normalize(mixtures, dim=-1)
 
 
+class Overlap:
+    """A metric of one's own that scores all pairs only."""
+
+    def score(self, activations, concept_presence):
+        return (activations[:, :, None].double() * concept_presence[:, None] > 0.1).double().mean(dim=0)
+
+
 class Steps(nn.Module):
     """Units that know few values, so that images tie; the first is dead and the second is not always finite."""
 
@@ -122,6 +129,7 @@ def test_four_processes_equal_one(trainer_options, make_dissection, tmp_path, se
     for number in (1, 4):
         written = ReportFile(tmp_path / str(number))
         given = {"layers": LAYERS, "vocabulary": PAINTS, "encoder": PaintEncoder(), "writers": [written]}
+        given["metrics"] = ["auprc", "correlation", "spearman_top_and_random", Overlap()]
         given |= setting.get("options", {})
         dissections = [make_dissection(**given, name=name, similarity=chosen) for name, chosen in SIMILARITIES.items()]
         options = trainer_options | {"max_epochs": 1} | processes(number) | setting.get("trainer", {})

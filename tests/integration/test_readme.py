@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from lightning_dissect.metrics import METRICS, chosen_metrics, describe_metric
 from lightning_dissect.similarity import SIMILARITIES
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -16,6 +17,21 @@ def test_code_runs(code, monkeypatch):
     monkeypatch.setattr(SIMILARITIES, "_factories", dict(SIMILARITIES._factories))
     monkeypatch.setenv("WANDB_MODE", "offline")
     exec(compile(code, "README.md", "exec"), {"__name__": "readme"})  # noqa: S102
+
+
+def test_the_table_of_metrics_tells_the_traits():
+    def verdict(passes):
+        return "passes" if passes else "fails"
+
+    rows = re.findall(r"^\| `(\w+)` \| (\S+) to (\S+) \| (passes|fails) \| (passes|fails) \|", README, re.MULTILINE)
+    assert {name: tuple(row) for name, *row in rows} == {
+        metric.name: (
+            *(f"{end:g}".replace("inf", "∞") for end in metric.score_range),
+            verdict(metric.passes_missing_labels),
+            verdict(metric.passes_extra_labels),
+        )
+        for metric in map(describe_metric, chosen_metrics(list(METRICS)))
+    }
 
 
 @pytest.mark.parametrize("heading", ["Quickstart", "Tests"])

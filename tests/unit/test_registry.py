@@ -35,6 +35,13 @@ def test_taken_and_malformed_names_are_refused(shapes, name, reason):
         shapes.register(name)
 
 
+def test_the_name_of_an_object_is_that_of_its_class():
+    registry = Registry[object]("shape")
+    registry.register("whole")(int)
+    assert registry.name_of(3) == "whole"
+    assert registry.name_of(3.5) is None
+
+
 def test_iteration_and_membership(shapes):
     assert list(shapes) == ["square"]
     assert "square" in shapes

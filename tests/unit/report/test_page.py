@@ -11,7 +11,7 @@ import pytest
 
 from lightning_dissect.report.page import layer_overview, page_data, render_page
 from lightning_dissect.types import LabelSpecificity, LayerDissection, NeuronLabel, Relative, ScoredConcept
-from tests.helpers.small_report import HOSTILE, judged_report, small_report
+from tests.helpers.small_report import HOSTILE, JUDGES, doubtful_report, judged_report, small_report
 
 PROBE = """
 const wait = () => new Promise((done) => setTimeout(done, 30));
@@ -45,6 +45,24 @@ const search = (text) => {
   seen.finalTitle = document.title;
   document.body.dataset.seen = JSON.stringify(seen);
 })();
+"""
+
+
+METRIC_PROBE = """
+const units = () => [...document.querySelectorAll("#neurons .unit")].map((unit) => unit.textContent).join(" ");
+const cells = (row) => [...row.querySelectorAll("td.metric")].map((cell) => cell.textContent);
+const header = (name) => document.querySelector(`th[data-key='metric/${name}']`);
+const first = document.querySelector("#neurons tbody tr");
+const seen = { columns: document.querySelectorAll("th.metric").length, cells: cells(first) };
+header("iou").firstElementChild.click();
+seen.iou = units();
+header("distance").firstElementChild.click();
+seen.distance = units();
+seen.sorted = header("distance").getAttribute("aria-sort");
+seen.options = [...document.getElementById("sort").options].map((option) => option.value);
+document.querySelector(".strip").click();
+seen.details = [...document.querySelectorAll("#detail-metrics > div")].map((line) => line.textContent);
+document.body.dataset.seen = JSON.stringify(seen);
 """
 
 
@@ -127,7 +145,30 @@ def test_overview_of_a_layer():
     assert math.isnan(dead.mean_position)
 
 
-def seen_in_browser(page, folder):
+def test_metrics_are_marked_where_they_fail_and_explained_where_undefined():
+    page = Texts(render_page(judged_report()))
+    marks = [attributes["title"] for tag, attributes in page.elements if attributes.get("class") == "failing"]
+    assert set(marks) == {f"recall {JUDGES[1].failures[0]}"}
+    assert "fails the extra-labels test" in marks[0]
+    titles = [attributes.get("title") for _, attributes in page.elements]
+    assert "1 because the concept is in no image" in titles
+    text = " ".join("".join(page.texts).split())
+    assert "the label judged by Recall(alpha=0.01): from 0 to 1, higher is better. It does not fall" in text
+    assert "So it is <b>published</b>." in text
+    assert "the label judged by distance: lower is better." in text
+    keys = [attributes["data-key"] for tag, attributes in page.elements if tag == "th" and "data-key" in attributes]
+    assert keys[4:8] == ["quality", "metric/iou", "metric/recall", "metric/distance"]
+
+
+def test_the_embedded_data_has_what_metrics_say():
+    data = json.loads(Texts(render_page(judged_report())).scripts[0])
+    assert [metric["name"] for metric in data["metrics"]] == ["iou", "recall", "distance", "spread"]
+    assert [metric["higher"] for metric in data["metrics"]] == [True, True, False, True]
+    assert data["values"][-2:] == [[None, 0.5, 0.5, None], [0.75, 0.5, 1.5, None]]
+    assert len(data["values"]) == len(data["neurons"])
+
+
+def shown_by_browser(page, folder):
     """Return the elements of a page after its script has run."""
     (folder / "report.html").write_text(page, encoding="utf-8")
     result = subprocess.run(
@@ -153,21 +194,41 @@ def seen_in_browser(page, folder):
     return Texts(result.stdout)
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
+def seen_in_a_browser(report, probe, tmp_path):
+    """Return what a script sees that runs in the page of a report."""
+    page = render_page(report)
+    digest = base64.b64encode(hashlib.sha256(probe.encode()).digest()).decode()
+    page = page.replace("script-src '", f"script-src 'sha256-{digest}' '", 1)
+    elements = shown_by_browser(page.replace("</body>", f"<script>{probe}</script></body>"), tmp_path).elements
+    [body] = [attributes for tag, attributes in elements if tag == "body"]
+    return json.loads(body["data-seen"])
+
+
+needs_a_browser = pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
+
+
+@needs_a_browser
 def test_in_a_browser_doubts_are_shown_and_a_withheld_label_is_not(tmp_path):
-    texts = [text.strip() for text in seen_in_browser(render_page(judged_report()), tmp_path).texts]
+    texts = [text.strip() for text in shown_by_browser(render_page(doubtful_report()), tmp_path).texts]
     assert {"ambiguous", "no clear function", "0.70 to 0.90", "0.010", "or not dog"} <= set(texts)
     assert "sky" not in texts
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
+@needs_a_browser
+def test_in_a_browser_metrics_sort_best_first_and_stand_in_the_details(tmp_path):
+    seen = seen_in_a_browser(judged_report(), METRIC_PROBE, tmp_path)
+    assert seen["columns"] == 3
+    assert seen["cells"] == ["0.750", "0.500", "1.500"]
+    assert seen["iou"].startswith("#6 #5 #4")
+    assert seen["distance"].startswith("#0 #1 #2 #2")
+    assert seen["sorted"] == "ascending"
+    assert "metric/spread true" in seen["options"]
+    assert seen["details"] == ["iou0.000", "recall⚠0.500", "distance0.000", "spread–"]  # noqa: RUF001
+
+
+@needs_a_browser
 def test_in_a_browser_search_and_sort_work_and_no_label_runs(tmp_path):
-    page = render_page(small_report())
-    digest = base64.b64encode(hashlib.sha256(PROBE.encode()).digest()).decode()
-    page = page.replace("script-src '", f"script-src 'sha256-{digest}' '", 1)
-    elements = seen_in_browser(page.replace("</body>", f"<script>{PROBE}</script></body>"), tmp_path).elements
-    [body] = [attributes for tag, attributes in elements if tag == "body"]
-    seen = json.loads(body["data-seen"])
+    seen = seen_in_a_browser(small_report(), PROBE, tmp_path)
     assert seen["title"] == seen["finalTitle"] == "Neurons · epoch 2 · step 30"
     assert seen["all"] == 10
     assert seen["best"] == "#6 #5 #4 #3 #2 #1 #0 #2 #0 #1"

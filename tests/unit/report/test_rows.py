@@ -7,12 +7,14 @@ from lightning_dissect.report.rows import (
     NEURON_COLUMNS,
     key_name,
     key_names,
+    layer_columns,
     layer_rows,
     metric_values,
+    neuron_columns,
     neuron_rows,
 )
 from lightning_dissect.types import LabelSpecificity, LayerDissection, NeuronLabel, Relative, ScoredConcept
-from tests.helpers.small_report import HOSTILE, judged_report, small_report
+from tests.helpers.small_report import HOSTILE, doubtful_report, judged_report, small_report
 
 
 def test_there_is_one_row_per_neuron_with_the_named_columns():
@@ -45,7 +47,7 @@ def test_a_neuron_without_a_label_has_no_numbers():
 
 
 def test_a_row_says_how_far_to_trust_and_withholds_a_label():
-    clear, ambiguous, unclear, dead = neuron_rows(judged_report())
+    clear, ambiguous, unclear, dead = neuron_rows(doubtful_report())
     assert (clear["label"], clear["quality_low"], clear["quality_high"], clear["contenders"]) == (
         "cat",
         0.7,
@@ -56,9 +58,9 @@ def test_a_row_says_how_far_to_trust_and_withholds_a_label():
     assert (ambiguous["label"], ambiguous["contenders"]) == ("dog", "dog; not dog")
     assert (unclear["label"], unclear["status"], unclear["quality"]) == ("", "no_clear_function", 0.1)
     assert math.isnan(dead["q_chance"])
-    [row] = layer_rows(judged_report())
+    [row] = layer_rows(doubtful_report())
     assert [row[status] for status in ("labelled", "ambiguous", "no_clear_function", "dead")] == [1, 1, 1, 1]
-    assert metric_values(judged_report())["dissection/fc/no_clear_function_share"] == 0.25
+    assert metric_values(doubtful_report())["dissection/fc/no_clear_function_share"] == 0.25
 
 
 def test_layer_rows_count():
@@ -108,9 +110,37 @@ def test_metric_values_cover_all_layers_and_each():
     assert all(isinstance(value, float) for value in values.values())
 
 
+def test_metrics_have_columns_after_quality():
+    report = judged_report()
+    neurons, layers = neuron_rows(report), layer_rows(report)
+    assert all(tuple(row) == neuron_columns(report) for row in neurons)
+    assert all(tuple(row) == layer_columns(report) for row in layers)
+    place = NEURON_COLUMNS.index("quality") + 1
+    assert neuron_columns(report)[place : place + 4] == ("iou", "recall", "distance", "spread")
+    assert (neurons[-1]["iou"], neurons[-1]["recall"]) == (0.75, 0.5)
+    assert math.isnan(neurons[-2]["iou"])
+    head = layers[1]
+    assert (head["iou"], head["iou_undefined"], head["recall"], head["recall_undefined"]) == (0.75, 1, 0.5, 0)
+    assert math.isnan(head["spread"])
+    assert head["spread_undefined"] == 2
+    assert isinstance(head["iou_undefined"], int)
+
+
+def test_metrics_can_be_monitored():
+    values = metric_values(judged_report())
+    assert values["dissection/head/iou"] == 0.75
+    assert values["dissection/iou"] == pytest.approx(sum(0.125 * unit for unit in (0, 1, 2, 3, 4, 5, 6)) / 7)
+    assert values["dissection/iou_undefined"] == values["dissection/head/iou_undefined"] == 1
+    assert values["dissection/body_conv/distance"] == pytest.approx(0.25 * 2.5)
+    empty = metric_values(judged_report(layers=(LayerDissection("head", ()),)))
+    assert math.isnan(empty["dissection/head/iou"])
+    assert empty["dissection/iou_undefined"] == 0
+
+
 def test_the_docstring_names_every_key():
     names = {key.rpartition("/")[2] for key in metric_values(small_report())}
     assert all(f"``<at>{name.removesuffix('_share')}``" in metric_values.__doc__ for name in names)
+    assert all(f"``<at>{name}``" in metric_values.__doc__ for name in ("<metric>", "<metric>_undefined"))
 
 
 def test_no_neurons_have_no_share_and_no_quality():

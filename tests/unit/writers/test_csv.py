@@ -5,7 +5,7 @@ import pytest
 
 from lightning_dissect.types import NeuronLabel
 from lightning_dissect.writers.csv import CSVWriter
-from tests.helpers.small_report import HOSTILE, small_report
+from tests.helpers.small_report import HOSTILE, judged_report, small_report
 
 
 def _read(path):
@@ -31,6 +31,19 @@ def test_neurons_hold_the_newest_dissection_with_formulas_made_inert(tmp_path):
     assert [row["label"] for row in rows] == [*inert, "", "", "zebra", "apple"]
     assert (rows[6]["status"], rows[6]["score"], rows[6]["quality"]) == ("dead", "", "")
     assert rows[8]["quality"] == "-0.25"
+
+
+def test_metrics_have_columns_and_nan_is_an_empty_cell(tmp_path):
+    CSVWriter().write(judged_report(tmp_path), [])
+    rows, layers = _read(tmp_path / "neurons.csv"), _read(tmp_path / "layers.csv")
+    assert [(row["iou"], row["recall"]) for row in rows[-3:]] == [("", ""), ("", "0.5"), ("0.75", "0.5")]
+    assert (layers[1]["iou"], layers[1]["iou_undefined"], layers[1]["spread"]) == ("0.75", "1", "")
+
+
+def test_a_history_from_before_there_were_metrics_goes_on(tmp_path):
+    CSVWriter().write(small_report(tmp_path, cycle=1), [])
+    CSVWriter().write(judged_report(tmp_path), [])
+    assert [row["iou"] for row in _read(tmp_path / "layers.csv")] == ["", "", "0.3125", "0.75"]
 
 
 def test_layers_keep_the_history_and_a_resumed_run_repeats_no_cycle(tmp_path):

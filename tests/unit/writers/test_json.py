@@ -7,7 +7,7 @@ import pytest
 
 from lightning_dissect.types import LabelSpecificity, LayerDissection, NeuronLabel, Relative, ScoredConcept, TopImage
 from lightning_dissect.writers.json import JSONWriter, read_report, report_path
-from tests.helpers.small_report import judged_report, small_report
+from tests.helpers.small_report import doubtful_report, judged_report, small_report
 
 
 def test_what_is_read_is_what_was_written_but_for_the_pictures(tmp_path):
@@ -17,8 +17,8 @@ def test_what_is_read_is_what_was_written_but_for_the_pictures(tmp_path):
 
 
 def test_trust_is_read_as_it_was_written(tmp_path):
-    JSONWriter().write(judged_report(tmp_path), [])
-    assert repr(read_report(report_path(tmp_path, cycle=2)).neurons) == repr(judged_report().neurons)
+    JSONWriter().write(doubtful_report(tmp_path), [])
+    assert repr(read_report(report_path(tmp_path, cycle=2)).neurons) == repr(doubtful_report().neurons)
 
 
 def test_numbers_that_are_not_finite_survive_in_valid_json(tmp_path):
@@ -32,6 +32,34 @@ def test_numbers_that_are_not_finite_survive_in_valid_json(tmp_path):
     assert read.score == -math.inf
     assert math.isnan(read.quality)
     assert read.top_images == neuron.top_images
+
+
+def test_metrics_survive_and_are_summed_up(tmp_path):
+    report = judged_report(tmp_path)
+    JSONWriter().write(report, [])
+    path = report_path(tmp_path, cycle=2)
+    read = read_report(path)
+    assert read.label_metrics == report.label_metrics
+    for one, other in zip(read.neurons, report.neurons, strict=True):
+        assert one.metrics == pytest.approx(other.metrics, nan_ok=True)
+    assert [layer.undefined for layer in read.layers] == [{}, {"iou": {"the concept is in no image": 1}}]
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert record["layers"][1]["metrics"]["iou"] == 0.75
+    assert record["metrics"]["spread"] is None
+    assert record["metrics"]["iou_undefined"] == 1
+
+
+def test_a_file_from_before_there_were_metrics_is_read(tmp_path):
+    JSONWriter().write(small_report(tmp_path), [])
+    path = report_path(tmp_path, cycle=2)
+    record = json.loads(path.read_text(encoding="utf-8"))
+    del record["label_metrics"]
+    for layer in record["layers"]:
+        del layer["undefined"]
+        for neuron in layer["neurons"]:
+            del neuron["metrics"]
+    path.write_text(json.dumps(record), encoding="utf-8")
+    assert read_report(path) == dataclasses.replace(small_report(tmp_path), images={})
 
 
 def test_every_cycle_has_its_file(tmp_path):

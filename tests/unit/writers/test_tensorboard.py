@@ -8,7 +8,7 @@ from PIL import Image
 from lightning_dissect.report.montage import layer_montage
 from lightning_dissect.types import LayerDissection, NeuronLabel
 from lightning_dissect.writers.tensorboard import TensorBoardWriter, escape_markdown
-from tests.helpers.small_report import labelled, small_report
+from tests.helpers.small_report import judged_report, labelled, small_report
 
 
 def _events(logger):
@@ -33,8 +33,16 @@ def test_pictures_and_tables_stand_at_the_loggers_step(tmp_path):
     assert np.array_equal(shown, np.asarray(layer_montage(report.layers[1], report.images)))
     lines = _text(events, "dissection/head/neurons").splitlines()
     assert lines[0] == "head, epoch 2: 4 of 4 neurons"
-    assert lines[4] == "| 6 | apple | 1.5 | 0.75 | nan | nan | nan | nan |  | not apple &#40;0.75&#41; | labelled |"
-    assert lines[-1] == "| 1 |  | nan | nan | nan | nan | nan | nan |  |  | non&#95;finite |"
+    assert lines[4] == "| 6 | apple | 1.5 | 0.75 | nan | nan | nan | nan |  | not apple &#40;0.75&#41; | labelled |  |"
+    assert lines[-1] == "| 1 |  | nan | nan | nan | nan | nan | nan |  |  | non&#95;finite |  |"
+
+
+def test_metrics_have_columns(tmp_path):
+    logger = TensorBoardLogger(tmp_path)
+    TensorBoardWriter().write(judged_report(), [logger])
+    lines = _text(_events(logger), "dissection/head/neurons").splitlines()
+    assert lines[2].startswith("| unit | label | score | quality | iou | recall | distance | spread | quality-low")
+    assert lines[4].startswith("| 6 | apple | 1.5 | 0.75 | 0.75 | 0.5 | 1.5 | nan | nan | nan")
 
 
 def test_no_label_breaks_its_row(tmp_path):
@@ -42,7 +50,7 @@ def test_no_label_breaks_its_row(tmp_path):
     TensorBoardWriter().write(small_report(), [logger])
     rows = _text(_events(logger), "dissection/body_conv/neurons").splitlines()[4:]
     assert len(rows) == 6
-    assert all(row.count("|") == 12 for row in rows)
+    assert all(row.count("|") == 13 for row in rows)
     assert "<" not in "".join(rows)
 
 

@@ -13,7 +13,7 @@ from lightning_dissect.report.rows import NEURON_COLUMNS
 from lightning_dissect.types import LayerDissection, NeuronLabel
 from lightning_dissect.writers import wandb as wandb_writer
 from lightning_dissect.writers.wandb import WandbWriter
-from tests.helpers.small_report import HOSTILE, labelled, small_report
+from tests.helpers.small_report import HOSTILE, JUDGES, judged_report, labelled, small_report
 from tests.helpers.wandb_reader import artifacts, history, run_log
 
 COLUMNS = [*NEURON_COLUMNS, "montage"]
@@ -64,6 +64,7 @@ def offline_run(tmp_path_factory):
         WandbWriter().write(small_report(), [object(), logger])
         dead = LayerDissection("head", (NeuronLabel("head", 0, "dead"),))
         WandbWriter(html=False).write(small_report(layers=(dead,), epoch=3, logger_step=None), [logger])
+        WandbWriter(html=False).write(judged_report(name="judged", images={}, logger_step=31), [logger])
         wandb.finish()
         wandb.teardown()
     log = run_log(folder)
@@ -72,7 +73,7 @@ def offline_run(tmp_path_factory):
 
 def test_everything_is_one_row_at_the_step_of_the_scalars(offline_run):
     _, rows, _ = offline_run
-    scalars, first, second = (row for row in rows if "trainer/global_step" in row)
+    scalars, first, second, _ = (row for row in rows if "trainer/global_step" in row)
     assert scalars["dissection/quality"] == 0.5
     assert scalars["trainer/global_step"] == first["trainer/global_step"] == 29
     assert {key for key in first if key.startswith("dissection/")} == {
@@ -101,8 +102,16 @@ def test_the_table_holds_every_neuron_and_its_columns_keep_their_types(offline_r
     assert second["data"][0][:3] == ["head", 0, ""]
 
 
+def test_the_table_holds_what_metrics_say(offline_run):
+    files, rows, _ = offline_run
+    [row] = [row for row in rows if "judged/neurons" in row]
+    table = json.loads((files / row["judged/neurons"]["path"]).read_text())
+    assert table["columns"] == [*COLUMNS[:5], *(judge.name for judge in JUDGES), *COLUMNS[5:]]
+    assert table["data"][-1][4:8] == [0.75, 0.75, 0.5, 1.5]
+
+
 def test_montages_of_the_table_show_the_top_images(offline_run):
-    _, _, [logged, _] = offline_run
+    _, _, [logged, *_] = offline_run
     table = json.loads(logged["dissection/neurons.table.json"].read_text())
     report = small_report()
     for neuron, row in zip(report.neurons, table["data"], strict=True):
