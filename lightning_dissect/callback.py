@@ -95,6 +95,10 @@ class NeuronDissection(_Callback):
         denormalize: Turns normalised images into images in ``[0, 1]``; instead of ``mean`` and ``std``.
         num_candidates: Concepts kept per neuron: the label and its runner-ups.
         num_top_images: Most activating images kept and shown per neuron.
+        false_discovery_rate: Share of wrong discoveries in a layer that is put up with; labels that would need more are
+            withheld. ``None`` judges no label.
+        untrained_networks: Copies of the model with random weights that run along in the first dissected validation, so
+            that a label is withheld if they explain as much; 0 holds labels against chance alone.
         name: First part of every logged key and name of the folder; tells several dissections of one run apart.
         dirpath: Folder in which the folder ``name`` is made; by default where the first logger keeps its files.
         cache: Whether embeddings are kept on disk between runs, or the folder where.
@@ -134,6 +138,8 @@ class NeuronDissection(_Callback):
         denormalize: Callable[[Tensor], Tensor] | None = None,
         num_candidates: int = 5,
         num_top_images: int = 5,
+        false_discovery_rate: float | None = 0.05,
+        untrained_networks: int = 4,
         name: str = "dissection",
         dirpath: str | Path | None = None,
         cache: bool | str | Path = True,
@@ -158,6 +164,8 @@ class NeuronDissection(_Callback):
         self.denormalize = given_denormalize(mean, std, denormalize)
         self.num_candidates = num_candidates
         self.num_top_images = num_top_images
+        self.false_discovery_rate = false_discovery_rate
+        self.untrained_networks = untrained_networks
         self.name = name
         self.dirpath = dirpath
         self.cache = cache
@@ -218,6 +226,8 @@ class NeuronDissection(_Callback):
             pooling=self.pooling,
             num_candidates=self.num_candidates,
             num_top_images=self.num_top_images,
+            false_discovery_rate=self.false_discovery_rate,
+            untrained_networks=self.untrained_networks,
             cache=self.cache,
             max_bytes=self.max_bytes,
         )

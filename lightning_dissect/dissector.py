@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,33 +11,29 @@ from torch import Tensor, nn
 from lightning_dissect import distributed
 from lightning_dissect.budget import ByteBudget
 from lightning_dissect.checks import check_positive
-from lightning_dissect.concept_matrix import ConceptMatrix
 from lightning_dissect.encoders import ImageTextEncoder, Progress, cache_folder, silent
+from lightning_dissect.labeller import Labeller
 from lightning_dissect.labelling import (
     CLIPDissect,
-    LabelTable,
     MetricJudge,
     OwnPresence,
-    PreparedLabelling,
-    SpecificityJudge,
     resolve_concepts,
-    with_specificity,
 )
 from lightning_dissect.metrics import NeuronMetric
 from lightning_dissect.peers import Peers
-from lightning_dissect.presence import GivenPresence, PresenceSource, SigmoidConstants
+from lightning_dissect.presence import GivenPresence, SigmoidConstants
 from lightning_dissect.probe import ConceptVocabulary, content_ids, resolve_vocabulary
 from lightning_dissect.recording import (
     ActivationRecorder,
     ActivationStorage,
-    NeuronShare,
     Pooling,
+    SelectedLayer,
     exchange_neurons,
     select_layers,
-    top_images,
 )
 from lightning_dissect.shown_pictures import ImageReader, ShownPictures
 from lightning_dissect.similarity import Similarity
+from lightning_dissect.trust import TrustJudge
 from lightning_dissect.types import DissectionReport, LayerDissection, Picture
 
 LayerSpec = str | type[nn.Module] | Sequence[str | type[nn.Module]] | Mapping[str, str | Pooling]
@@ -77,6 +72,10 @@ class Dissector:
         pooling: How a layer's output becomes one number per image and neuron, unless ``layers`` says otherwise.
         num_candidates: Concepts kept per neuron: the label and its runner-ups.
         num_top_images: Most activating images kept per neuron.
+        false_discovery_rate: Share of wrong discoveries in a layer that is put up with; labels that would need more are
+            withheld. ``None`` judges no label.
+        untrained_networks: Copies of the model with random weights that run along during the first dissection, so that
+            a label is withheld if they explain as much; 0 holds labels against chance alone.
         cache: Whether embeddings are kept on disk between runs, in ``$LIGHTNING_DISSECT_CACHE`` or the user's cache
             folder, or the folder where.
         max_bytes: Bytes that recorded activations, embeddings, pictures and intermediate results may take in each
@@ -110,6 +109,8 @@ class Dissector:
         pooling: str | Pooling = "auto",
         num_candidates: int = 5,
         num_top_images: int = 5,
+        false_discovery_rate: float | None = 0.05,
+        untrained_networks: int = 4,
         cache: bool | str | Path = True,
         max_bytes: int = 2 * 2**30,
     ) -> None:
@@ -122,7 +123,12 @@ class Dissector:
         self.own_presence = OwnPresence.resolve(presence, found)
         by_encoder = presence if self.own_presence is None else "softmax"
         self.concepts = resolve_concepts(found, encoder, cache_folder(cache), by_encoder)
-        self.specificity = SpecificityJudge(self.concepts.vocabulary, self.labelling.max_bytes)
+        self._trust = None
+        if false_discovery_rate is not None:
+            self._trust = TrustJudge(false_discovery_rate, untrained_networks, self.budget)
+        self._labeller = Labeller(
+            self.concepts, self.labelling, self.own_presence, self.judge, self._trust, num_top_images
+        )
         self.settings = {
             "similarity": repr(self.labelling.similarity),
             "encoder": encoder if isinstance(encoder, str) else repr(encoder),
@@ -132,9 +138,7 @@ class Dissector:
             "metrics": ", ".join(["quality", *(metric.form for metric in self.judge.descriptions)]),
         }
         self._recorder: ActivationRecorder | None = None
-        self._prepared: PreparedLabelling | None = None
         self._pictures = ShownPictures(num_top_images, self.budget.pictures)
-        self._prepared_ids = torch.empty(0, dtype=torch.int64)
         self._keep = torch.empty(0, dtype=torch.bool)
         self._batch = (torch.empty(0, dtype=torch.int64), torch.empty(0, 3, 1, 1, dtype=torch.uint8))
 
@@ -163,7 +167,7 @@ class Dissector:
                 If a layer is not found; the message names the closest.
 
         """
-        return list(select_layers(model, self.layers, self.pooling))
+        return list(self._select(model))
 
     def attach(self, model: nn.Module, image_reader: ImageReader | None = None, *, keep_pictures: bool = True) -> None:
         """Register hooks on the layers of a model and forget what was recorded before.
@@ -181,16 +185,18 @@ class Dissector:
         """
         self.detach()
         self._pictures.start(keep_pictures, image_reader)
-        self._recorder = ActivationRecorder(
-            select_layers(model, self.layers, self.pooling), ActivationStorage(self.budget.activations)
-        )
+        self._recorder = ActivationRecorder(self._select(model), ActivationStorage(self.budget.activations))
         self.concepts.start()
+        if self._trust is not None:
+            self._trust.attach(model, self._select)
         self._recorder.attach()
 
     def detach(self) -> None:
         """Remove the hooks; harmless if there are none."""
         if self._recorder is not None:
             self._recorder.detach()
+        if self._trust is not None:
+            self._trust.detach()
 
     @contextmanager
     def record(self, model: nn.Module, image_reader: ImageReader | None = None) -> Iterator[None]:
@@ -243,10 +249,14 @@ class Dissector:
             self.concepts.update(kept_images, kept_ids, content[self._keep], kept_targets)
         self._batch = (kept_ids, kept_images)
         recorder.start_batch(sample_ids)
+        if self._trust is not None:
+            self._trust.start_batch(sample_ids)
 
     def end_batch(self) -> None:
         """Store what the hooks saw since `start_batch`."""
         self._attached().end_batch(keep=self._keep)
+        if self._trust is not None:
+            self._trust.end_batch(self._keep)
         self._pictures.update(*self._batch, lambda: self._attached().activations)
 
     @contextmanager
@@ -309,13 +319,16 @@ class Dissector:
             cycle=cycle,
             layers=layers,
             num_images=num_images,
-            settings=self.settings,
+            settings=self.settings | ({} if self._trust is None else self._trust.settings),
             images=pictures,
             dirpath=dirpath,
             logger_step=logger_step,
             name=name,
             label_metrics=self.judge.descriptions,
         )
+
+    def _select(self, model: nn.Module) -> dict[str, SelectedLayer]:
+        return select_layers(model, self.layers, self.pooling)
 
     def _attached(self) -> ActivationRecorder:
         if self._recorder is None:
@@ -327,44 +340,14 @@ class Dissector:
         names = self._usable_layers(peers)
         self.concepts.exchange(peers, progress)
         row_ids, matrix = self.concepts.matrix(self.budget.concepts)
-        prepared = self._prepare(matrix, row_ids, peers)
+        self._labeller.start(matrix, row_ids, names, peers)
         layers = []
         for done, name in enumerate(names, start=1):
             share = exchange_neurons(self._attached().activations[name], peers, self.budget.work)
-            fitting = prepared
-            if not torch.equal(share.sample_ids, row_ids):
-                seen = matrix.of_images(torch.searchsorted(row_ids, share.sample_ids))
-                fitting = self.labelling.prepared(seen, self._presence(seen, share.sample_ids))
-            table = self._table(fitting, share, peers)
-            tables = peers.gather(table)
-            judged = self.specificity.judge(name, share.activations, table.concepts[:, 0], fitting.presence, peers)
-            if tables is not None:
-                judged_layer = self.judge.layer(name, LabelTable.cat(tables), self.concepts.vocabulary.concepts)
-                layers.append(replace(judged_layer, neurons=with_specificity(judged_layer.neurons, judged)))
+            layer = self._labeller.layer(name, share, peers)
+            layers += [] if layer is None else [layer]
             progress("Labelling layers", done, len(names))
         return tuple(layers), len(row_ids), self._pictures.collect(peers, layers)
-
-    def _prepare(self, matrix: ConceptMatrix, sample_ids: Tensor, peers: Peers) -> PreparedLabelling:
-        """Return what depends on the images alone, made anew only where some process has to."""
-        is_known = self._prepared is not None and self._prepared.concept_matrix is matrix
-        if self.own_presence is not None:
-            is_known = is_known and torch.equal(self._prepared_ids, sample_ids)
-        known = peers.all_gather(is_known)
-        if self._prepared is None or not all(known):
-            self._prepared = None
-            self._prepared_ids = sample_ids
-            self._prepared = self.labelling.prepared(matrix, self._presence(matrix, sample_ids, peers))
-        return self._prepared
-
-    def _presence(self, matrix: ConceptMatrix, sample_ids: Tensor, peers: Peers | None = None) -> PresenceSource:
-        if self.own_presence is not None:
-            return self.own_presence.of_images(sample_ids)
-        return self.concepts.presence(matrix, self.labelling.max_bytes, peers)
-
-    def _table(self, labelling: PreparedLabelling, share: NeuronShare, peers: Peers) -> LabelTable:
-        top = top_images(share.activations, share.sample_ids, self.num_top_images)
-        table = labelling.table(share.activations, *top, share.layer_size, peers.logsumexp)
-        return self.judge.judged(table, share.activations, labelling.presence)
 
     def _usable_layers(self, peers: Peers) -> list[str]:
         """Leave out the layers that some process cannot use, the same on every process."""

@@ -83,7 +83,7 @@ class Validation:
         self.batches = torch.randn(num_batches, batch_size, 3, case.side, case.side).to(device)
         loader = DataLoader(range(num_batches * batch_size), batch_size=batch_size)
         self.probe = ProbeSet([loader], denormalize=IMAGENET)
-        self.dissector = Dissector(list(layers), ["a", "b"], KnownEncoder(), cache=False)
+        self.dissector = Dissector(list(layers), ["a", "b"], KnownEncoder(), false_discovery_rate=None, cache=False)
         self.num_layers = len(self.dissector.layer_names(self.model))
         self._synchronise = torch.cuda.synchronize if device.startswith("cuda") else lambda: None
 

@@ -46,6 +46,7 @@ def make_dissection(writer):
             "writers": [writer],
             "cache": False,
             "strict": True,
+            "false_discovery_rate": None,
         }
         return NeuronDissection(**{**defaults, **options})
 

@@ -22,7 +22,13 @@ IMAGES = (torch.stack(list(ColourDataset().images)) * 255).round().to(torch.uint
 
 
 def make(**options):
-    defaults = {"layers": ["paint"], "vocabulary": list(COLOURS), "encoder": ColourEncoder(), "cache": False}
+    defaults = {
+        "layers": ["paint"],
+        "vocabulary": list(COLOURS),
+        "encoder": ColourEncoder(),
+        "false_discovery_rate": None,
+        "cache": False,
+    }
     return Dissector(**{**defaults, **options})
 
 

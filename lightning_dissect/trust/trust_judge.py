@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from lightning_dissect.budget import ByteBudget
 from lightning_dissect.concept_matrix import ConceptMatrix
 from lightning_dissect.peers import Peers
+from lightning_dissect.presence import PresenceSource
 from lightning_dissect.recording import (
     ActivationStorage,
+    NeuronShare,
     PooledActivations,
     SelectedLayer,
     exchange_neurons,
@@ -20,12 +22,12 @@ from lightning_dissect.recording import (
 from lightning_dissect.similarity import Scorer
 from lightning_dissect.trust.concept_axes import ConceptAxes
 from lightning_dissect.trust.floor import UntrainedFloor
-from lightning_dissect.trust.measure import TrustColumns
+from lightning_dissect.trust.measure import FEWEST_IMAGES, TrustColumns, measure_trust
 from lightning_dissect.trust.untrained_networks import UntrainedNetworks
 from lightning_dissect.types import NeuronLabel
 
 
-class MetricJudge:
+class TrustJudge:
     """Says of every label of a run whether it is clear, ambiguous or withheld.
 
     During the first dissection untrained copies of the model run beside it; what concepts explain of them is the floor
@@ -47,7 +49,7 @@ class MetricJudge:
             If ``false_discovery_rate`` is not between 0 and 1, or ``untrained_networks`` is negative or 1.
 
     Example:
-        >>> MetricJudge(0.05, untrained_networks=0, budget=ByteBudget()).basis
+        >>> TrustJudge(0.05, untrained_networks=0, budget=ByteBudget()).basis
         'chance'
 
     """
@@ -71,6 +73,11 @@ class MetricJudge:
         self._networks: UntrainedNetworks | None = None
         self._floors: dict[str, UntrainedFloor] = {}
         self._learned_with: Scorer | None = None
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What verdicts depend on, for people."""
+        return {"false-discovery rate": f"{self.false_discovery_rate:g}, against {self.basis}"}
 
     def attach(self, model: nn.Module, select: Callable[[nn.Module], Mapping[str, SelectedLayer]]) -> None:
         """Have untrained copies run along with a model, unless that has been done in this run.
@@ -132,16 +139,54 @@ class MetricJudge:
                 with suppress(ValueError):
                     self._floors[layer] = UntrainedFloor(axes, [features for _, features in copies])
 
-    def floor(self, layer: str) -> UntrainedFloor | None:
+    def floor(self, layer: str, scorer: Scorer) -> UntrainedFloor | None:
         """Return what to hold a layer against beside chance; nothing where it has too few images or living units.
 
         Args:
             layer: Name of the layer.
+            scorer: What labels it; the floor holds for the images that it was learned on.
 
         """
-        return self._floors.get(layer)
+        return self._floors.get(layer) if scorer is self._learned_with else None
 
-    def judged(
+    def measured(  # noqa: PLR0917
+        self,
+        share: NeuronShare,
+        scorer: Scorer,
+        presence: PresenceSource,
+        candidates: Tensor,
+        best: Tensor,
+        floor: UntrainedFloor | None,
+        peers: Peers,
+    ) -> TrustColumns | None:
+        """Measure a process's share of a layer, see `measure_trust`; nothing where there are too few images.
+
+        Args:
+            share: Neurons of the layer.
+            scorer: The similarity that chose the labels.
+            presence: Presence of the concepts in the images.
+            candidates: Candidates of each neuron, shape ``(neurons, candidates)``; -1 where there is none.
+            best: Best score of each neuron, shape ``(neurons,)``.
+            floor: What to hold the layer against beside chance.
+            peers: The processes; each must call this.
+
+        """
+        if len(share.sample_ids) < FEWEST_IMAGES:
+            return None
+        return measure_trust(
+            share.activations,
+            scorer,
+            presence,
+            candidates,
+            layer_size=share.layer_size,
+            first_unit=share.units.start,
+            floor=floor,
+            best=best,
+            over_processes=peers.logsumexp,
+            max_bytes=max(1, self._budget.work // 4),
+        )
+
+    def verdicts(
         self, neurons: Sequence[NeuronLabel], columns: TrustColumns, floor: UntrainedFloor | None
     ) -> tuple[NeuronLabel, ...]:
         """Return the neurons of a layer with their verdicts.
@@ -153,10 +198,10 @@ class MetricJudge:
 
         """
         candidates = [[item.concept for item in neuron.candidates] for neuron in neurons]
-        verdicts = columns.table(floor).records(candidates, self.false_discovery_rate)
+        found = columns.table(floor).records(candidates, self.false_discovery_rate)
         return tuple(
             neuron if verdict is None else replace(neuron, status=verdict[0], trust=verdict[1])
-            for neuron, verdict in zip(neurons, verdicts, strict=True)
+            for neuron, verdict in zip(neurons, found, strict=True)
         )
 
     def _whole(self, state: PooledActivations, peers: Peers) -> tuple[Tensor, Tensor]:
