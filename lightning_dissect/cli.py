@@ -80,7 +80,7 @@ def sanity_check(
 
     A concept that describes a neuron perfectly loses half of its labels, or gets as many wrong ones. A metric passes if
     its score then falls in more than 90 % of the cases; one that fails ranks wrong labels as high as right ones. Two
-    metrics take seconds, all of them at the published size take minutes: try "sanity-check --metrics iou,auc" first.
+    metrics take less than a minute, all of them some minutes: try "sanity-check --metrics iou,auc" first.
     It needs no data; with --activations and --presence it also tests the metrics on neurons of your own.
 
     Args:
