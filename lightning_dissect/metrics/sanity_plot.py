@@ -46,6 +46,7 @@ def draw_shares(
     axes = figure.add_subplot()
     axes.set(xlim=(0, columns), ylim=(len(metrics), -1.6))
     axes.axis("off")
+    axes.set_title("Share of the cases in which the score falls, in percent", loc="left", size=9)
     for column, head in enumerate([*heads, "verdict"]):
         axes.text(first + column + 0.5, -0.8, head.replace(", ", "\n"), ha="center", va="center", weight="bold", size=8)
     for row, metric in enumerate(metrics):

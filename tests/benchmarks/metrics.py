@@ -5,7 +5,6 @@ in turns with the metric and multiplied; what it needs of each neuron alone is g
 """
 
 import argparse
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -35,6 +34,7 @@ from tests.benchmarks.table import (
     in_turns,
     peak_bytes,
     resident_bytes,
+    write_tables,
 )
 
 MODULE = "tests.benchmarks.metrics"
@@ -193,8 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tables.append(measure())
         print(tables[-1], end="\n\n", flush=True)  # noqa: T201
     if options.json:
-        found = {"tables": [table.as_json() for table in tables]}
-        options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        write_tables(options.json, tables)
 
 
 if __name__ == "__main__":

@@ -107,6 +107,9 @@ def test_options_reach_the_model(capsys: pytest.CaptureFixture[str]) -> None:
         (["sanity-check", "--frequencies", "0.1,often"], "--frequencies to be numbers .* but got 'often'"),
         ([*SMALL, "--activations", "a.npy"], "--activations and --presence to be given together"),
         ([*SMALL, "--activations", "a.npy", "--presence", "a.npy"], "No such file or directory: 'a.npy'"),
+        ([*SMALL, "--metrics", ""], "Expected a metric or one of .* but got ''"),
+        ([*SMALL, "--csv", "no_such_folder/t.csv"], "--csv to be a file in a folder that exists but got 'no_such"),
+        ([*SMALL, "--plot", "table.doc"], "--plot to end in .png, .svg, .pdf but got 'table.doc'"),
         ([*SMALL, "--draws", "0"], "`draws` to be greater than 0"),
     ],
 )

@@ -29,6 +29,15 @@ KINDS = ["random", "tied", "sparse", "dead", "constant", "absent", "everywhere",
 KINDS += ["non_finite", "strided"]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Inputs are small: threads would spend their time waiting for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def activations():
     return torch.randn(60, 5, generator=torch.Generator().manual_seed(0))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_dissect.metrics import METRICS, MetricTraits, NeuronMetric, average_precision
+from lightning_dissect.metrics import METRICS, MetricTraits, NeuronMetric, average_precision, ranks
 from tests.helpers.neuron_eval import COMBINATIONS, metric
 
 NAMES = ["recall", "precision", "f1", "iou", "accuracy", "balanced_accuracy", "inverse_balanced_accuracy", "auc"]
@@ -43,7 +43,8 @@ def transcribed(name, a, c, alpha):
 def both_ways(monkeypatch):
     """Yield once for compiled loops and once without them."""
     yield
-    monkeypatch.setattr(average_precision, "runs_compiled", lambda *tensors: False)
+    for module in (average_precision, ranks):
+        monkeypatch.setattr(module, "runs_compiled", lambda *tensors: False)
     yield
 
 

@@ -1,9 +1,16 @@
+import numpy as np
 import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
 from lightning_dissect.metrics import average_precision as module
-from lightning_dissect.metrics.average_precision import add_precisions, average_precision, own_average_precision
+from lightning_dissect.metrics.average_precision import (
+    add_listed,
+    add_masked,
+    average_precision,
+    order_by_place,
+    own_average_precision,
+)
 from lightning_dissect.metrics.ranks import counts_above
 
 
@@ -30,10 +37,14 @@ def test_a_truth_that_holds_nowhere_is_undefined(compiled, monkeypatch):
     assert average_precision(truths, places).isnan()[:, 0].tolist() == [True, False]
 
 
-def test_the_loop_means_the_same_before_it_is_compiled():
-    order, places = torch.tensor([2, 0, 1]).numpy(), torch.tensor([1, 3, 3]).numpy()
-    counts = torch.zeros(2, 2, dtype=torch.float64)
-    add_precisions(
-        order, places, torch.tensor([0, 2, 3, 4]).numpy(), torch.tensor([0, 1, 0, 1]).numpy(), counts.numpy()
-    )
-    assert counts.tolist() == [[2, 2], [2 * 2 / 3, 1 + 2 / 3]]
+def test_the_loops_mean_the_same_before_they_are_compiled():
+    places = np.array([3, 3, 1, 4])
+    order, taken = np.zeros(4, dtype=np.int64), np.zeros(5, dtype=np.int64)
+    order_by_place(places, order, taken)
+    assert (order[0], {*order[1:3]}, order[3]) == (2, {0, 1}, 3)
+    truths = np.array([[1, 0], [0, 1], [1, 1], [0, 1]], dtype=np.uint8)
+    offsets, members = np.array([0, 1, 2, 4, 5]), np.array([0, 1, 0, 1, 1])
+    for add, form in ((add_masked, (truths,)), (add_listed, (offsets, members))):
+        counts = np.zeros((2, 2))
+        add(*form, order, places, counts)
+        np.testing.assert_allclose(counts, [[2, 3], [1 + 2 / 3, 1 + 2 / 3 + 3 / 4]])
