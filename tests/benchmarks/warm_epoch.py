@@ -12,8 +12,11 @@ from pathlib import Path
 import torch
 
 from lightning_dissect import dissector as dissector_module
-from lightning_dissect.labelling import LabelTable, clip_dissect
+from lightning_dissect import labeller
+from lightning_dissect.labelling import LabelTable
 from lightning_dissect.labelling.best_concepts import BestConcepts
+from lightning_dissect.trust import TrustColumns, UntrainedFloor, measure
+from lightning_dissect.trust.permutation import permutation_rounds
 from tests.benchmarks.dissection import Size, Validation
 from tests.benchmarks.table import BenchmarkTable, environment, stopwatches, write_tables
 
@@ -25,9 +28,12 @@ SIZES = {
 TOP_IMAGES = 100
 PARTS = {
     "join images": (dissector_module, "exchange_neurons"),
-    "top images": (dissector_module, "top_images"),
+    "top images": (labeller, "top_images"),
     "best concepts": (BestConcepts, "update"),
-    "quality": (clip_dissect, "candidate_quality"),
+    "quality and intervals": (measure, "quality_intervals"),
+    "permuted scores": (measure, "permuted_scores"),
+    "untrained floor": (UntrainedFloor, "explained"),
+    "q-values": (TrustColumns, "table"),
     "records": (LabelTable, "records"),
 }
 
@@ -74,12 +80,14 @@ def limits(size: Size, similarity: str, rate: dict[str, float]) -> dict[str, tup
             + size.images * size.concepts / rate["exponentials"],
         ),
     }
+    bound, least = scores[similarity]
     return {
         "join images": ("memory", 2 * held / rate["bytes"]),
         "top images": ("memory", held / rate["bytes"]),
-        "scores and the rest": scores[similarity],
+        "scores and the rest": (bound, least),
+        "permuted scores": (bound, permutation_rounds(size.neurons) * least),
         "best concepts": ("memory", 8 * pairs / rate["bytes"]),
-        "quality": ("memory", 5 * 2 * held / rate["bytes"]),
+        "quality and intervals": ("memory", 5 * 2 * held / rate["bytes"]),
     }
 
 
