@@ -46,7 +46,8 @@ def test_a_config_runs_with_the_layers_and_concepts_of_one_s_own(config, monkeyp
     )
     cli.trainer.fit(cli.model)
     (report,) = Path.cwd().glob("**/cycle-0000.json")
-    assert [neuron.label for neuron in read_report(report).neurons] == ["red", "green", "blue", ""]
+    best = [neuron.candidates[0].concept if neuron.candidates else "" for neuron in read_report(report).neurons]
+    assert best == ["red", "green", "blue", ""]
 
 
 def test_objects_and_functions_can_be_named_in_yaml():
