@@ -53,15 +53,18 @@ class NeuronDissection(_Callback):
 
     Hooks are registered only while a validation runs. The images of the validation, or of a probe of your own, are
     recorded once; at the end of the epoch every neuron gets a label from the vocabulary, its runner-ups, its most
-    activating images and the correlation of its activations with the label's presence. Neither the model nor the
-    datamodule needs a change, and neither weights nor random state are touched. If a dissection fails, training goes
-    on and the reason is shown as a warning, unless ``strict`` is set.
+    activating images and the correlation of its activations with the label's presence. A label that chance, or a
+    network of the same architecture without any training, would explain as well is withheld; where several labels may
+    be the best, all are named. Neither the model nor the datamodule needs a change, and neither weights nor random
+    state are touched. If a dissection fails, training goes on and the reason is shown as a warning, unless ``strict``
+    is set.
 
     Logged scalars, for ``name="dissection"`` (see `lightning_dissect.report.metric_values`): ``dissection/quality``,
-    ``dissection/labelled``, ``dissection/labelled_share``, ``dissection/dead``, ``dissection/dead_share``,
-    ``dissection/non_finite`` and ``dissection/distinct_labels`` over all layers, and the same per layer as
-    ``dissection/<layer>/quality`` and so on; what is no letter, digit or ``_`` in the layer's name becomes ``_``. Each
-    of ``metrics`` adds its mean, such as ``dissection/<layer>/auprc``, and ``dissection/<layer>/auprc_undefined``.
+    ``dissection/distinct_labels``, the number of neurons in each status, ``dissection/labelled``, ``ambiguous``,
+    ``no_clear_function``, ``dead`` and ``non_finite``, and their shares, ``dissection/labelled_share`` and so on; the
+    same per layer as ``dissection/<layer>/quality``, where every character of the layer's name but letters, digits and
+    ``_`` becomes ``_``. Each of ``metrics`` adds its mean, such as ``dissection/<layer>/auprc``, and the count
+    ``dissection/<layer>/auprc_undefined``.
 
     Args:
         layers: Layers to dissect: names, globs (``"layer*.1"``), unique ends of names, class names (``"Conv2d"``); a
