@@ -165,7 +165,7 @@ def judging(make_dissection, written, **options):
     """Return dissections that judge their labels, one for each of two similarities."""
     given = {"layers": ["net.act"], "vocabulary": CONCEPTS, "encoder": "annotations", "target_fn": itemgetter(1)}
     given |= {"false_discovery_rate": 0.05, "writers": [written], **options}
-    return [make_dissection(**given, name=name, similarity=name) for name in ("correlation", "soft_wpmi")]
+    return [make_dissection(**{"similarity": name, **given}, name=name) for name in ("correlation", "soft_wpmi")]
 
 
 @pytest.mark.parametrize(("module", "epochs"), [(PlantedModule, 2), (PlantedStream, 1)])
@@ -295,18 +295,23 @@ class PaintedOut(nn.ReLU):
 
 def failing_copies(monkeypatch, module):
     module.net.act = PaintedOut(module.net.conv)
+    return {}
 
 
 def failing_floor(monkeypatch, module):
     monkeypatch.setattr(TrustJudge, "_floor_of", failing(TrustJudge._floor_of))
+    return {}
 
 
-@pytest.mark.parametrize("stage", [failing_copies, failing_floor])
+def failing_before_floors(monkeypatch, module):
+    return failing_preparation()
+
+
+@pytest.mark.parametrize("stage", [failing_copies, failing_floor, failing_before_floors])
 def test_all_processes_have_the_same_floor(trainer_options, make_dissection, tmp_path, monkeypatch, stage):
     """If one cannot run its copies, none has a floor; if one fails to learn from them, all learn the next time."""
     written, witness, module = ReportFile(tmp_path / "two"), Witness(tmp_path / "witness"), PlantedModule()
-    stage(monkeypatch, module)
-    dissection, _ = judging(make_dissection, written, strict=False)
+    dissection, _ = judging(make_dissection, written, strict=False, **stage(monkeypatch, module))
     options = trainer_options | processes(2) | {"num_sanity_val_steps": 0}
     Trainer(**options, callbacks=[dissection, witness]).fit(module)
     first, second = zip(*witness.read(), strict=True)

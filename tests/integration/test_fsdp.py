@@ -61,7 +61,7 @@ def dissect(indices, wrap):
     data = ColourDataset(NUM_IMAGES)
     torch.manual_seed(0)
     model = wrap(colour_network().eval())
-    dissector = Dissector(LAYERS, list(COLOURS), ColourEncoder(), "soft_wpmi", cache=False)
+    dissector = Dissector(LAYERS, list(COLOURS), ColourEncoder(), "soft_wpmi", false_discovery_rate=None, cache=False)
     held, reports = num_held(model), []
     for cycle in range(2):
         with torch.no_grad(), dissector.record(model):
