@@ -71,7 +71,7 @@ class TrustJudge:
         self._budget = budget
         self._seed = seed
         self._networks: UntrainedNetworks | None = None
-        self._model: Callable[[], nn.Module | None] = _nothing
+        self._model: weakref.ref[nn.Module] | None = None
         self._learned: _Learned | None = None
 
     @property
@@ -100,7 +100,8 @@ class TrustJudge:
 
         """
         self.detach()
-        if self._copies and (self._learned is None or self._model() is not model):
+        is_known = self._learned is not None and self._model is not None and self._model() is model
+        if self._copies and not is_known:
             self._model, self._learned = weakref.ref(model), None
             storage = ActivationStorage(self._budget.work)
             self._networks = UntrainedNetworks(model, select, copies=self._copies, seed=self._seed, storage=storage)
@@ -147,7 +148,7 @@ class TrustJudge:
             _warn_of(self._learned)
 
     def floor(self, layer: str, scorer: Scorer) -> UntrainedFloor | None:
-        """Return what to hold a layer against beside chance; nothing where it has too few images or living units.
+        """Return what to hold a layer against beside chance; `basis` says why a layer has nothing.
 
         Args:
             layer: Name of the layer.
@@ -252,7 +253,7 @@ class TrustJudge:
         return share.sample_ids, torch.cat(peers.all_gather(share.activations), dim=1)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_networks": None, "_model": _nothing, "_learned": None}
+        return {**self.__dict__, "_networks": None, "_model": None, "_learned": None}
 
 
 @dataclass(frozen=True)
@@ -274,7 +275,3 @@ def _warn_of(learned: _Learned) -> None:
         warnings.warn(
             f"Labels of {layer!r} are held against chance, not against untrained networks. {reason}", stacklevel=2
         )
-
-
-def _nothing() -> None:
-    return None
