@@ -101,7 +101,8 @@ class NeuronDissection(_Callback):
         false_discovery_rate: Share of wrong discoveries in a layer that is put up with; labels that would need more are
             withheld. ``None`` judges no label.
         untrained_networks: Copies of the model with random weights that run along in the first dissected validation, so
-            that a label is withheld if they explain as much; 0 holds labels against chance alone.
+            that a label is withheld if they explain as much; 0 holds labels against chance alone, as those of a layer
+            are that has too few neurons to compare with: fewer than 10 where there are 4 copies.
         name: First part of every logged key and name of the folder; tells several dissections of one run apart.
         dirpath: Folder in which the folder ``name`` is made; by default where the first logger keeps its files.
         cache: Whether embeddings are kept on disk between runs, or the folder where.

@@ -75,7 +75,8 @@ class Dissector:
         false_discovery_rate: Share of wrong discoveries in a layer that is put up with; labels that would need more are
             withheld. ``None`` judges no label.
         untrained_networks: Copies of the model with random weights that run along during the first dissection, so that
-            a label is withheld if they explain as much; 0 holds labels against chance alone.
+            a label is withheld if they explain as much; 0 holds labels against chance alone, as those of a layer are
+            that has too few neurons to compare with: fewer than 10 where there are 4 copies.
         cache: Whether embeddings are kept on disk between runs, in ``$LIGHTNING_DISSECT_CACHE`` or the user's cache
             folder, or the folder where.
         max_bytes: Bytes that recorded activations, embeddings, pictures and intermediate results may take in each

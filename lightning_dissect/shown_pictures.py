@@ -83,9 +83,10 @@ class ShownPictures:
             for sample_id in sorted(set(own) - self._thumbnails.pictures(own).keys()):
                 picture = self._image_reader(sample_id)
                 if picture is not None:
+                    self._thumbnails.add(sample_id, picture)
                     if self._thumbnails.full:
                         self._thumbnails.make_room(own)
-                    self._thumbnails.add(sample_id, picture)
+                        self._thumbnails.add(sample_id, picture)
         held = peers.gather(self._thumbnails.pictures(wanted)) or []
         return {sample_id: picture for of_rank in held for sample_id, picture in of_rank.items()}
 

@@ -1,9 +1,10 @@
 """Judging the labels of a run: what untrained networks explain is learned once, every dissection is held against it."""
 
 import warnings
+import weakref
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,13 +27,16 @@ from lightning_dissect.trust.measure import FEWEST_IMAGES, TrustColumns, measure
 from lightning_dissect.trust.untrained_networks import UntrainedNetworks
 from lightning_dissect.types import NeuronLabel
 
+_LOST = "What untrained copies of the model said was lost in a dissection that failed."
+
 
 class TrustJudge:
     """Says of every label of a run whether it is clear, ambiguous or withheld.
 
-    During the first dissection untrained copies of the model run beside it; what concepts explain of them is the floor
-    for this dissection and for all that follow on the same images and concepts. Where images or concepts change, or
-    copies cannot be had, labels are held against chance alone and `basis` says so.
+    During the first dissection of a model untrained copies of it run beside it; what concepts explain of them is the
+    floor for this dissection and for all that follow on the same images and concepts. Where images or concepts change,
+    or copies cannot be had, labels are held against chance alone and `basis` says so. Copies of the judge have learned
+    nothing yet.
 
     Args:
         false_discovery_rate: Share of wrong discoveries in a layer that is put up with, against chance and against the
@@ -40,9 +44,6 @@ class TrustJudge:
         untrained_networks: Copies of the model with random weights; 0 holds labels against chance alone.
         budget: Who may hold how many bytes.
         seed: Seed of the random weights.
-
-    Attributes:
-        basis: What labels are held against, for people.
 
     Raises:
         ValueError:
@@ -66,13 +67,24 @@ class TrustJudge:
                 f"without training and the others are compared with, but got {untrained_networks}."
             )
         self.false_discovery_rate = false_discovery_rate
-        self.basis = "chance" if untrained_networks == 0 else f"chance and {untrained_networks} untrained networks"
         self._copies = untrained_networks
         self._budget = budget
         self._seed = seed
         self._networks: UntrainedNetworks | None = None
-        self._floors: dict[str, UntrainedFloor] = {}
-        self._learned_with: Scorer | None = None
+        self._model: weakref.ref[nn.Module] | None = None
+        self._learned: _Learned | None = None
+
+    @property
+    def basis(self) -> str:
+        """What labels are held against, for people."""
+        if not self._copies:
+            return "chance"
+        learned = self._learned or _Learned()
+        if learned.failure is not None:
+            return f"chance alone: {learned.failure}"
+        missing = "; ".join(f"{layer}: {reason}" for layer, reason in learned.missing.items())
+        exceptions = f", but chance alone in {missing}" if missing else ""
+        return f"chance and {self._copies} untrained networks{exceptions}"
 
     @property
     def settings(self) -> dict[str, str]:
@@ -80,7 +92,7 @@ class TrustJudge:
         return {"false-discovery rate": f"{self.false_discovery_rate:g}, against {self.basis}"}
 
     def attach(self, model: nn.Module, select: Callable[[nn.Module], Mapping[str, SelectedLayer]]) -> None:
-        """Have untrained copies run along with a model, unless that has been done in this run.
+        """Have untrained copies run along with a model, unless it is the one whose floors are known.
 
         Args:
             model: The model that is dissected.
@@ -88,15 +100,17 @@ class TrustJudge:
 
         """
         self.detach()
-        if self._copies and self._learned_with is None:
+        is_known = self._learned is not None and self._model is not None and self._model() is model
+        if self._copies and not is_known:
+            self._model, self._learned = weakref.ref(model), None
             storage = ActivationStorage(self._budget.work)
             self._networks = UntrainedNetworks(model, select, copies=self._copies, seed=self._seed, storage=storage)
             self._networks.attach()
 
     def detach(self) -> None:
-        """Let the copies rest; harmless if there are none."""
+        """Let go of the copies, not of what they said; harmless if there are none."""
         if self._networks is not None:
-            self._networks.detach()
+            self._networks.close()
 
     def start_batch(self, sample_ids: Tensor) -> None:
         """Announce the images of the next forward pass; see `UntrainedNetworks.start_batch`."""
@@ -121,33 +135,28 @@ class TrustJudge:
             peers: The processes; each must call this.
 
         """
-        networks, self._networks = self._networks, None
-        if networks is None:
-            if self._floors and scorer is not self._learned_with:
-                self._give_up("The images or concepts are no longer those of the first dissection.", peers)
+        if not self._copies:
             return
-        networks.close()
-        self._learned_with = scorer
-        failures = [failure for failure in peers.all_gather(networks.failure) if failure is not None]
-        if failures:
-            self._give_up(failures[0], peers)
+        if self._learned is None:
+            learned = self._from_copies(concept_matrix, row_ids, layers, peers)
+            self._learned = replace(learned, scorer=scorer)
+        elif self._learned.floors and scorer is not self._learned.scorer:
+            self._learned = _Learned(failure="The images or concepts are no longer those of the first dissection.")
+        else:
             return
-        axes = ConceptAxes(concept_matrix, max_bytes=self._budget.work // 4)
-        for layer in layers:
-            copies = [self._whole(state, peers) for state in networks.features(layer)]
-            if all(torch.equal(sample_ids, row_ids) for sample_ids, _ in copies):
-                with suppress(ValueError):
-                    self._floors[layer] = UntrainedFloor(axes, [features for _, features in copies])
+        if peers.rank == 0:
+            _warn_of(self._learned)
 
     def floor(self, layer: str, scorer: Scorer) -> UntrainedFloor | None:
-        """Return what to hold a layer against beside chance; nothing where it has too few images or living units.
+        """Return what to hold a layer against beside chance; `basis` says why a layer has nothing.
 
         Args:
             layer: Name of the layer.
             scorer: What labels it; the floor holds for the images that it was learned on.
 
         """
-        return self._floors.get(layer) if scorer is self._learned_with else None
+        learned = self._learned or _Learned()
+        return learned.floors.get(layer) if scorer is learned.scorer else None
 
     def measured(  # noqa: PLR0917
         self,
@@ -204,13 +213,65 @@ class TrustJudge:
             for neuron, verdict in zip(neurons, found, strict=True)
         )
 
+    def _from_copies(
+        self, concept_matrix: ConceptMatrix, row_ids: Tensor, layers: Sequence[str], peers: Peers
+    ) -> "_Learned":
+        """Learn from what the copies said on all processes; if it fails on one of them, no process has learned."""
+        networks, self._networks = self._networks, None
+        if networks is not None:
+            networks.close()
+        told = peers.all_gather((_LOST, {}) if networks is None else (networks.failure, networks.layer_failures))
+        failures = [failure for failure, _ in told if failure is not None]
+        if networks is None or failures:
+            return _Learned(failure=failures[0])
+        missing = {layer: reason for _, reasons in told for layer, reason in reasons.items() if layer in layers}
+        floors = {}
+        axes = ConceptAxes(concept_matrix, max_bytes=self._budget.work // 4)
+        for layer in layers:
+            copies = [self._whole(state, peers) for state in networks.features(layer)]
+            try:
+                floors[layer] = self._floor_of(axes, copies, row_ids)
+            except ValueError as error:
+                missing.setdefault(layer, str(error))
+        missing = {layer: reason for reasons in peers.all_gather(missing) for layer, reason in reasons.items()}
+        return _Learned({layer: floor for layer, floor in floors.items() if layer not in missing}, missing)
+
+    def _floor_of(self, axes: ConceptAxes, copies: Sequence[tuple[Tensor, Tensor]], row_ids: Tensor) -> UntrainedFloor:
+        if not all(torch.equal(sample_ids, row_ids) for sample_ids, _ in copies):
+            raise ValueError("Expected untrained networks to have called it for every image but some did not.")
+        floor = UntrainedFloor(axes, [features for _, features in copies])
+        if 1 / (1 + len(floor.null)) > self.false_discovery_rate:
+            raise ValueError(
+                f"Expected enough units of untrained networks for p-values of {self.false_discovery_rate:g} but got "
+                f"{len(floor.null)}. Raise `untrained_networks`."
+            )
+        return floor
+
     def _whole(self, state: PooledActivations, peers: Peers) -> tuple[Tensor, Tensor]:
         """Return all units of a copy's layer on all images, as one process would have recorded them."""
         share = exchange_neurons(state, peers, self._budget.work)
         return share.sample_ids, torch.cat(peers.all_gather(share.activations), dim=1)
 
-    def _give_up(self, reason: str, peers: Peers) -> None:
-        self._floors = {}
-        self.basis = f"chance alone: {reason}"
-        if peers.rank == 0:
-            warnings.warn(f"Labels are held against chance, not against untrained networks. {reason}", stacklevel=2)
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_networks": None, "_model": None, "_learned": None}
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """The floors by layer, why others have none, why there are none at all, and what scores the floors' images."""
+
+    floors: Mapping[str, UntrainedFloor] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+    failure: str | None = None
+    scorer: Scorer | None = None
+
+
+def _warn_of(learned: _Learned) -> None:
+    if learned.failure is not None:
+        warnings.warn(
+            f"Labels are held against chance, not against untrained networks. {learned.failure}", stacklevel=2
+        )
+    for layer, reason in learned.missing.items():
+        warnings.warn(
+            f"Labels of {layer!r} are held against chance, not against untrained networks. {reason}", stacklevel=2
+        )

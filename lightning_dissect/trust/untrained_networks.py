@@ -1,11 +1,13 @@
 """What untrained copies of a model say of the very images that the model sees."""
 
+import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.jit import ScriptModule
@@ -247,7 +249,8 @@ def _with_ancestors(model: nn.Module, layers: Mapping[str, SelectedLayer]) -> di
 
 @contextmanager
 def _random_state_kept(model: nn.Module) -> Iterator[None]:
-    """Leave the random state of the CPU and of the model's devices as found."""
+    """Leave the random state of Python, NumPy, the CPU and the model's devices as found."""
+    of_python, of_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - the model may draw from it
     devices = {parameter.device for parameter in model.parameters()}
     with ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng(devices=[]))
@@ -255,4 +258,6 @@ def _random_state_kept(model: nn.Module) -> Iterator[None]:
             of_kind = sorted(device.index for device in devices if device.type == kind)
             if of_kind:
                 stack.enter_context(torch.random.fork_rng(devices=of_kind, device_type=kind))
+        stack.callback(random.setstate, of_python)
+        stack.callback(np.random.set_state, of_numpy)
         yield

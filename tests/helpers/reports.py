@@ -10,9 +10,9 @@ import pytest
 
 from lightning_dissect import distributed
 from lightning_dissect.report import metric_values
-from lightning_dissect.types import DissectionReport
+from lightning_dissect.types import STATUSES, DissectionReport
 
-COUNTED = ("_undefined", "labelled", "dead", "non_finite", "distinct_labels", "_share")
+COUNTED = ("_undefined", "distinct_labels", "_share", *STATUSES)
 
 
 def plain(report: DissectionReport) -> dict[str, Any]:
@@ -26,6 +26,8 @@ def plain(report: DissectionReport) -> dict[str, Any]:
             "num_images": report.num_images,
             "neurons": [[layer, neuron.unit, neuron.status] for layer, neuron in neurons],
             "candidates": [[candidate.concept for candidate in neuron.candidates] for _, neuron in neurons],
+            "contenders": [neuron.trust and list(neuron.trust.contenders) for _, neuron in neurons],
+            "trust": [repr(neuron.trust) for _, neuron in neurons],
             "specificity": [repr(neuron.specificity) for _, neuron in neurons],
             "top_images": [
                 [[image.sample_id, repr(image.activation)] for image in neuron.top_images] for _, neuron in neurons

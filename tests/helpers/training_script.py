@@ -5,15 +5,21 @@ from pathlib import Path
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import WandbLogger
+from torch import Tensor
 
 from lightning_dissect import NeuronDissection
-from tests.helpers.colours import COLOURS, ColourEncoder, ColourModule
+from tests.helpers.planted import CONCEPTS, PlantedModule
+
+
+def annotations(batch: list[Tensor]) -> Tensor:
+    """Return which concepts are in the images of a batch."""
+    return batch[1]
 
 
 def main(folder: Path) -> None:
     """Train for two epochs."""
     dissection = NeuronDissection(
-        layers=["net.paint"], vocabulary=list(COLOURS), encoder=ColourEncoder(), strict=True, cache=folder / "cache"
+        layers=["net.act"], vocabulary=CONCEPTS, encoder="annotations", target_fn=annotations, strict=True
     )
     trainer = Trainer(
         accelerator="cpu",
@@ -28,7 +34,7 @@ def main(folder: Path) -> None:
         enable_checkpointing=False,
         default_root_dir=folder,
     )
-    trainer.fit(ColourModule(num_images=23))
+    trainer.fit(PlantedModule(num_images=159))
 
 
 if __name__ == "__main__":

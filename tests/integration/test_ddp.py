@@ -16,7 +16,9 @@ from lightning_dissect import distributed
 from lightning_dissect.presence import GivenPresence
 from lightning_dissect.probe import ConceptVocabulary, Thumbnails
 from lightning_dissect.similarity import Correlation, RankReorder
+from lightning_dissect.trust import TrustJudge
 from tests.helpers.colours import COLOURS, MEAN, STD, ColourDataset, ColourEncoder, ColourModule
+from tests.helpers.planted import CONCEPTS, DEAD, PLANTED, PlantedDataset, PlantedModule
 from tests.helpers.processes import one_thread
 from tests.helpers.reports import ReportFile, assert_equal_reports
 from tests.helpers.witness import Witness
@@ -145,6 +147,53 @@ def test_four_processes_equal_one(trainer_options, make_dissection, tmp_path, se
         assert statuses == ["dead", "non_finite", *["labelled"] * 5, "dead", "non_finite", "labelled"]
 
 
+class SomeWithoutImages(IterableDataset):
+    """Gives the second and the fourth process no images."""
+
+    def __iter__(self):
+        parts = {0: range(158)} if distributed.world_size() == 1 else {0: range(100), 2: range(100, 158)}
+        data = PlantedDataset(158)
+        return iter([data[index] for index in parts.get(distributed.rank(), ())])
+
+
+class PlantedStream(PlantedModule):
+    def val_dataloader(self):
+        return DataLoader(SomeWithoutImages(), batch_size=32)
+
+
+def judging(make_dissection, written, **options):
+    """Return dissections that judge their labels, one for each of two similarities."""
+    given = {"layers": ["net.act"], "vocabulary": CONCEPTS, "encoder": "annotations", "target_fn": itemgetter(1)}
+    given |= {"false_discovery_rate": 0.05, "writers": [written], **options}
+    return [make_dissection(**{"similarity": name, **given}, name=name) for name in ("correlation", "soft_wpmi")]
+
+
+@pytest.mark.parametrize(("module", "epochs"), [(PlantedModule, 2), (PlantedStream, 1)])
+def test_four_processes_withhold_the_labels_that_one_withholds(
+    trainer_options, make_dissection, tmp_path, module, epochs
+):
+    """All numbers are the same to the last bit, for copies have the same weights everywhere.
+
+    Where a model has gathered statistics, its copies gather theirs from the first batch of each process: verdicts may
+    then depend on how many processes there are, and this network has none.
+    """
+    found = []
+    for number in (1, 4):
+        written = ReportFile(tmp_path / str(number))
+        options = trainer_options | {"max_epochs": epochs, "num_sanity_val_steps": 0} | processes(number)
+        Trainer(**options, callbacks=judging(make_dissection, written)).fit(module(num_images=158))
+        found.append(written.read())
+    assert_equal_reports(*found)
+    assert len(found[0]) == 2 * epochs
+    for report in found[0]:
+        statuses = [status for *_, status in report["exact"]["neurons"]]
+        if report["name"] == "correlation":
+            assert {*statuses[:PLANTED]} == {"labelled", "ambiguous"}
+        assert {*statuses[PLANTED:DEAD]} == {"no_clear_function"}
+        assert statuses[DEAD] == "dead"
+        assert "q_untrained=nan" not in report["exact"]["trust"][0]
+
+
 class ShuffledModule(ColourModule):
     def val_dataloader(self):
         return self.train_dataloader()
@@ -229,6 +278,49 @@ FAILURES = {
     "labelling": lambda: {"similarity": SimpleNamespace(score=failing(Correlation().score))},
     "keeping pictures": dict,
 }
+
+
+class PaintedOut(nn.ReLU):
+    """Fails in the untrained copies of one process, whose parameters need no gradient."""
+
+    def __init__(self, conv):
+        super().__init__()
+        self.conv = conv
+
+    def forward(self, values):
+        if distributed.rank() == 1 and not self.conv.weight.requires_grad:
+            raise RuntimeError("out of paint")
+        return super().forward(values)
+
+
+def failing_copies(monkeypatch, module):
+    module.net.act = PaintedOut(module.net.conv)
+    return {}
+
+
+def failing_floor(monkeypatch, module):
+    monkeypatch.setattr(TrustJudge, "_floor_of", failing(TrustJudge._floor_of))
+    return {}
+
+
+def failing_before_floors(monkeypatch, module):
+    return failing_preparation()
+
+
+@pytest.mark.parametrize("stage", [failing_copies, failing_floor, failing_before_floors])
+def test_all_processes_have_the_same_floor(trainer_options, make_dissection, tmp_path, monkeypatch, stage):
+    """If one cannot run its copies, none has a floor; if one fails to learn from them, all learn the next time."""
+    written, witness, module = ReportFile(tmp_path / "two"), Witness(tmp_path / "witness"), PlantedModule()
+    dissection, _ = judging(make_dissection, written, strict=False, **stage(monkeypatch, module))
+    options = trainer_options | processes(2) | {"num_sanity_val_steps": 0}
+    Trainer(**options, callbacks=[dissection, witness]).fit(module)
+    first, second = zip(*witness.read(), strict=True)
+    assert "out of paint" in "".join(first[0]["warnings"])
+    assert not [text for process in second for text in process["warnings"] if "paint" in text]
+    assert second[0]["metrics"] == second[1]["metrics"]
+    reports = written.read()
+    is_judged_by_floor = ["q_untrained=nan" not in report["exact"]["trust"][0] for report in reports]
+    assert is_judged_by_floor == ([False, False] if stage is failing_copies else [True])
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from lightning_dissect import Dissector
 from tests.helpers.colours import COLOURS, MEAN, STD, ColourDataset, ColourEncoder, ColourModule, colour_network
+from tests.helpers.planted import CONCEPTS, IMAGES, PlantedDataset, planted_network
 from tests.helpers.processes import one_thread, run_in_processes
 from tests.helpers.reports import ReportFile, assert_equal_reports, plain
 
@@ -45,7 +46,7 @@ def in_fsdp1(model):
 def in_fsdp2(model):
     """Shard the first layer by itself and the rest with the model."""
     mesh = init_device_mesh("cpu", (2,))
-    fully_shard(model.paint, mesh=mesh)
+    fully_shard(model[0], mesh=mesh)
     return fully_shard(model, mesh=mesh)
 
 
@@ -60,7 +61,7 @@ def dissect(indices, wrap):
     data = ColourDataset(NUM_IMAGES)
     torch.manual_seed(0)
     model = wrap(colour_network().eval())
-    dissector = Dissector(LAYERS, list(COLOURS), ColourEncoder(), "soft_wpmi", cache=False)
+    dissector = Dissector(LAYERS, list(COLOURS), ColourEncoder(), "soft_wpmi", false_discovery_rate=None, cache=False)
     held, reports = num_held(model), []
     for cycle in range(2):
         with torch.no_grad(), dissector.record(model):
@@ -85,6 +86,39 @@ def test_a_loop_of_one_s_own(wrap, is_sharded):
     assert nothing == [None, None]
     assert_equal_reports(expected, reports)
     assert [layer for layer, unit, _ in reports[0]["exact"]["neurons"] if unit == 0] == LAYERS
+
+
+def judge(indices, wrap, **options):
+    """Dissect a network whose functions are known; return the report and what its labels are held against."""
+    data, model = PlantedDataset(), wrap(planted_network().eval())
+    dissector = Dissector(["act"], CONCEPTS, "annotations", cache=False, **options)
+    with torch.no_grad(), dissector.record(model):
+        for chosen in torch.split(torch.tensor(indices), 20):
+            images = data.images[chosen]
+            with dissector.batch((255 * images).round().to(torch.uint8), chosen, data.presence[chosen]):
+                model(images)
+    report = dissector.report()
+    return None if report is None else (plain(report), report.settings["false-discovery rate"])
+
+
+@pytest.mark.parametrize("wrap", [in_fsdp1, in_fsdp2], ids=["FSDP1", "FSDP2"])
+def test_labels_of_a_divided_model_are_held_against_chance(wrap):
+    """No process has all weights, so there are no untrained copies."""
+    expected, _ = judge(range(IMAGES), alone, untrained_networks=0)
+    (report, against), nothing = run_in_processes(lambda rank: judge(range(rank, IMAGES, 2), wrap))
+    assert nothing is None
+    assert_equal_reports([expected], [report])
+    assert against.startswith("0.05, against chance alone: Untrained copies of the model cannot run along with it.")
+    assert "Models that are sharded over processes (FSDP, DTensor, DeepSpeed) cannot be copied." in against
+
+
+def test_labels_of_a_wrapped_whole_model_are_held_against_untrained_networks():
+    expected, basis = judge(range(IMAGES), alone)
+    (report, against), _ = run_in_processes(
+        lambda rank: judge(range(rank, IMAGES, 2), nn.parallel.DistributedDataParallel)
+    )
+    assert_equal_reports([expected], [report])
+    assert against == basis == "0.05, against chance and 4 untrained networks"
 
 
 class Sharded(ColourModule):

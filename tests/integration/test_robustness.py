@@ -25,6 +25,15 @@ BAD_ARGUMENTS = {
     "writer": ({"writers": ["excel"]}, "Expected a writer or one of .*'html'.* but got 'excel'"),
     "num_top_images": ({"num_top_images": 0}, "num_top_images"),
     "num_candidates": ({"num_candidates": 0}, "candidates"),
+    "false_discovery_rate": (
+        {"false_discovery_rate": 1.5},
+        r"`false_discovery_rate` to be between 0 and 1, or None .* but got 1\.5",
+    ),
+    "untrained_networks": (
+        {"false_discovery_rate": 0.05, "untrained_networks": 1},
+        "`untrained_networks` to be 0 or at least 2, .* but got 1",
+    ),
+    "negative untrained_networks": ({"false_discovery_rate": 0.05, "untrained_networks": -2}, "but got -2"),
 }
 
 
