@@ -49,7 +49,7 @@ def main() -> None:
     Trainer(logger=False, enable_checkpointing=False, callbacks=[dissection]).validate(Frozen(model), photos)
 
     report = dissection.last_report
-    labelled = [neuron for neuron in report.neurons if neuron.status == "labelled"]
+    labelled = [neuron for neuron in report.neurons if neuron.label]
     for neuron in sorted(labelled, key=lambda neuron: -neuron.quality)[:10]:
         print(f"{neuron.layer:>20} {neuron.unit:>5}  {neuron.label:<30} {neuron.quality:.2f}")
     print(f"\nAll {len(report.neurons)} neurons: {report.dirpath / 'report.html'}")
