@@ -1,6 +1,7 @@
 """The permutation null: what the best of a whole vocabulary reaches when the images are shuffled."""
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from math import ceil
 
 import torch
@@ -19,6 +20,9 @@ LEAST_TOTAL = 4096
 
 NEURONS_AT_ONCE = 1024
 """Permuted neurons that are scored together at least, where the similarity allows it."""
+
+MOST_ROUNDS = 25
+"""Rounds of a similarity that compares neurons: each costs as much as labelling the layer."""
 
 _FEWEST_CONCEPTS = 64
 _NEURONS_IN_CACHE = 64
@@ -96,12 +100,12 @@ def permuted_scores(
     A permutation is the random order of images of a round, followed by a random rotation for each neuron, and depends
     on nothing but the seed, the round and the neuron's place in the layer. A similarity that compares a neuron with all
     others sees these permuted as well, one round at a time; for any other, several rounds of a small layer are scored
-    together.
+    together, and some neurons of a large one.
 
     Args:
         activations: Pooled activations of consecutive neurons, shape ``(images, neurons)``; there may be none.
         scorer: A prepared similarity.
-        rounds: Permutations of each neuron.
+        rounds: Permutations of each neuron; at most `MOST_ROUNDS` where neurons are compared with each other.
         width: Concepts that are scored at once.
         layer_size: Neurons of the layer.
         first_unit: Place of the first of these neurons in the layer.
@@ -114,20 +118,24 @@ def permuted_scores(
 
     """
     images, neurons = activations.shape
-    watched = _Watched(over_processes)
-    most = max(1, NEURONS_AT_ONCE // layer_size)
-    room = ActivationStorage(max_bytes).empty(min(rounds, most) * neurons, images)
+    if _compares_neurons(activations, scorer, width, over_processes):
+        rounds, together, at_once = min(rounds, MOST_ROUNDS), 1, max(1, neurons)
+    else:
+        at_once = max(1, min(NEURONS_AT_ONCE, max_bytes // (4 * images)))
+        together = max(1, at_once // max(1, neurons))
+    room = ActivationStorage(max_bytes).empty(min(rounds, together) * min(neurons, at_once), images)
     permutations = _permutations(images, layer_size, slice(first_unit, first_unit + neurons), seed)
     found = activations.new_empty(neurons, rounds, dtype=torch.float32)
-    done = 0
-    while done < rounds:
-        together = 1 if not done or watched.was_called else min(most, rounds - done)
-        permuted = room[: together * neurons]
-        for copy, (order, rotations) in zip(permuted.view(together, neurons, images), permutations, strict=False):
-            _permute(activations, order, rotations, copy)
-        best = best_scores(permuted.T.to(activations.device), scorer, width, watched)
-        found[:, done : done + together] = best.view(together, neurons).T
-        done += together
+    for done in range(0, rounds, together):
+        drawn = list(islice(permutations, min(together, rounds - done)))
+        for start in range(0, max(1, neurons), at_once):
+            units = slice(start, min(start + at_once, neurons))
+            some = activations[:, units]
+            permuted = room[: len(drawn) * some.shape[1]]
+            for copy, (order, rotations) in zip(permuted.view(len(drawn), some.shape[1], images), drawn, strict=True):
+                _permute(some, order, rotations[units], copy)
+            best = best_scores(permuted.T.to(activations.device), scorer, width, over_processes)
+            found[units, done : done + len(drawn)] = best.view(len(drawn), some.shape[1]).T
     return found
 
 
@@ -251,16 +259,19 @@ def concepts_at_once(layer_size: int, max_bytes: int) -> int:
     return max(_FEWEST_CONCEPTS, max_bytes // (8 * max(NEURONS_AT_ONCE, layer_size)))
 
 
-class _Watched:
-    """Remembers whether a similarity asked for sums over processes, as those do that compare a neuron with others."""
+def _compares_neurons(
+    activations: Tensor, scorer: Scorer, width: int, over_processes: Callable[[Tensor], Tensor]
+) -> bool:
+    """Return whether a similarity asks for sums over processes, as those do that compare a neuron with all others."""
+    asked = False
 
-    def __init__(self, over_processes: Callable[[Tensor], Tensor]) -> None:
-        self.over_processes = over_processes
-        self.was_called = False
+    def watched(values: Tensor) -> Tensor:
+        nonlocal asked
+        asked = True
+        return over_processes(values)
 
-    def __call__(self, values: Tensor) -> Tensor:
-        self.was_called = True
-        return self.over_processes(values)
+    next(iter(scorer.blocks(activations[:, :0], width, watched)), None)
+    return asked
 
 
 def _permutations(images: int, layer_size: int, units: slice, seed: int) -> Iterator[tuple[Tensor, Tensor]]:

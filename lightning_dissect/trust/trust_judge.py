@@ -248,8 +248,9 @@ class TrustJudge:
         return floor
 
     def _whole(self, state: PooledActivations, peers: Peers) -> tuple[Tensor, Tensor]:
-        """Return all units of a copy's layer on all images, as one process would have recorded them."""
+        """Take all units of a copy's layer on all images, as one process would have recorded them."""
         share = exchange_neurons(state, peers, self._budget.work)
+        state.reset()
         return share.sample_ids, torch.cat(peers.all_gather(share.activations), dim=1)
 
     def __getstate__(self) -> dict[str, Any]:

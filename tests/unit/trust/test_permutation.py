@@ -7,6 +7,7 @@ from scipy.stats import skew
 from lightning_dissect.similarity import Correlation, Cosine, prepare, score_all
 from lightning_dissect.trust import false_discovery_q_values, permutation_p_values
 from lightning_dissect.trust.permutation import (
+    MOST_ROUNDS,
     best_scores,
     chance_p_values,
     permutation_rounds,
@@ -93,7 +94,7 @@ def test_columns_keep_their_values_in_orders_of_their_own():
     seen = []
     columns = torch.arange(50.0)[:, None].expand(-1, 300).contiguous()
     assert permuted_scores(columns, Recording(), 5, width=1, layer_size=300).shape == (300, 5)
-    assert [permuted.shape[1] for permuted in seen] == [300, 900, 300]
+    assert [permuted.shape[1] for permuted in seen] == [0, 900, 600]
     rounds = torch.cat(seen, dim=1).split(300, dim=1)
     for permuted in rounds:
         assert torch.equal(permuted.sort(dim=0).values, columns)
@@ -110,7 +111,15 @@ def test_neurons_that_are_compared_with_each_other_are_permuted_together():
 
     sizes = []
     permuted_scores(draw(20, 30), Comparing(), 3, width=1, layer_size=30)
-    assert sizes == [30] * 3
+    assert sizes == [0, *[30] * 3]
+    assert permuted_scores(draw(20, 30), Comparing(), 250, width=1, layer_size=30).shape == (30, MOST_ROUNDS)
+
+
+def test_a_large_layer_is_permuted_in_parts(monkeypatch):
+    scorer, columns = prepare(Correlation(), draw(40, 5)), draw(40, 30)
+    whole = permuted_scores(columns, scorer, 2, width=64, layer_size=30)
+    parts = permuted_scores(columns, scorer, 2, width=64, layer_size=30, max_bytes=4 * 40 * 7)
+    assert torch.equal(whole, parts)
 
 
 def test_p_values_one_neuron_after_the_other():
