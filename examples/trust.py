@@ -127,7 +127,7 @@ def verdicts(candidates, table):
 def row(layer, kind, found, *others):
     """Return a row of the table: how many neurons there are, the share of each verdict, other columns."""
     counts = Counter(found)
-    shares = [percent([counts[verdict] / len(found)]) for verdict in VERDICTS]
+    shares = [percent([counts[verdict] / max(1, len(found))]) for verdict in VERDICTS]
     return [layer, kind, f"{len(found):,}", *shares, *others]
 
 
