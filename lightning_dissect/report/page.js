@@ -46,6 +46,10 @@
     return node;
   }
 
+  function percent(value) {
+    return `${(100 * value).toFixed(0)} %`;
+  }
+
   function small(value) {
     return value !== null && value < 1e-3 ? "<0.001" : number(value);
   }
@@ -199,9 +203,10 @@
 
   function trustText(neuron) {
     if (!neuron.judged) return "";
-    const against = neuron.untrained === null ? "" :
-      `, against untrained networks ${small(neuron.untrained)} (concepts explain ${number(neuron.explained)} of it beyond them)`;
-    return `${neuron.status}: quality ${interval(neuron)}; q against chance ${small(neuron.chance)}${against}`;
+    const status = neuron.status[0].toUpperCase() + neuron.status.slice(1);
+    const untrained = neuron.untrained === null ? "" : `, against untrained networks ${small(neuron.untrained)}`;
+    const left = neuron.explained === null ? "" : ` Concepts explain ${percent(neuron.explained)} of what these leave of it.`;
+    return `${status}. Quality ${interval(neuron)}. q against chance ${small(neuron.chance)}${untrained}.${left}`;
   }
 
   /** What stands next to the label in the hierarchy, and how much better it describes the neuron. */

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -27,6 +28,19 @@ def test_the_compiled_loop_does_what_torch_does(power, monkeypatch):
     compiled = jackknife(rows, columns, pairs)
     monkeypatch.setattr(module, "runs_compiled", lambda *tensors: False)
     for found, expected in zip(compiled, jackknife(rows, columns, pairs), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-7, atol=1e-10, equal_nan=True)
+
+
+@pytest.mark.parametrize("power", [1, 60])
+def test_the_loop_interpreted_does_what_torch_does(power, monkeypatch):
+    pytest.importorskip("numba")
+    rows, columns = rows_of(draw(50, 5).pow(power)), rows_of(draw(50, 4, seed=1).pow(power))
+    pairs = torch.tensor([[0, 1], [2, -1], [-1, -1], [3, 0], [1, 2]])
+    monkeypatch.setattr(module, "compiled", lambda loop, **settings: loop)
+    with np.errstate(all="ignore"):
+        interpreted = jackknife(rows, columns, pairs)
+    monkeypatch.setattr(module, "runs_compiled", lambda *tensors: False)
+    for found, expected in zip(interpreted, jackknife(rows, columns, pairs), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-7, atol=1e-10, equal_nan=True)
 
 
