@@ -34,7 +34,8 @@ def main() -> None:
 
     model = load_efficientnet_lite("lite0").eval()
     loader = DataLoader(PhotoDataset(load_photos(images=options.images), TRANSFORM), batch_size=32)
-    dissector = Dissector(layers=["blocks.6"], vocabulary="imagenet", encoder="assembled")
+    # Without untrained copies, which would run along for either model: labels are held against chance alone.
+    dissector = Dissector(["blocks.6"], vocabulary="imagenet", encoder="assembled", untrained_networks=0)
     plain = dissect(dissector, model, loader, options.output / "plain")
     HTMLWriter().write(plain, loggers=[])
 
