@@ -20,7 +20,7 @@ from lightning_dissect.labelling import (
 from lightning_dissect.peers import Peers
 from lightning_dissect.presence import PresenceSource
 from lightning_dissect.recording import NeuronShare, top_images
-from lightning_dissect.trust import TrustColumns, TrustJudge
+from lightning_dissect.trust import FEWEST_IMAGES, TrustColumns, TrustJudge
 from lightning_dissect.types import LayerDissection
 
 
@@ -96,14 +96,14 @@ class Labeller:
         """
         prepared = self._fitting(share.sample_ids)
         top = top_images(share.activations, share.sample_ids, self._num_top_images)
-        table = prepared.table(share.activations, *top, share.layer_size, peers.logsumexp)
-        floor = None if self._trust is None else self._trust.floor(name, prepared.scorer)
-        columns = None
-        if self._trust is not None:
-            best = table.scores[:, 0]
-            columns = self._trust.measured(
-                share, prepared.scorer, prepared.presence, table.concepts, best, floor, peers
-            )
+        trust = self._trust if len(share.sample_ids) >= FEWEST_IMAGES else None
+        with_quality = trust is None
+        table = prepared.table(share.activations, *top, share.layer_size, peers.logsumexp, with_quality=with_quality)
+        floor, columns = None, None
+        if trust is not None:
+            floor, best = trust.floor(name, prepared.scorer), table.scores[:, 0]
+            columns = trust.measured(share, prepared.scorer, prepared.presence, table.concepts, best, floor, peers)
+            table = replace(table, qualities=columns.quality)
         table = self._metrics.judged(table, share.activations, prepared.presence)
         parts = peers.gather((table, columns))
         specificity = self._specificity.judge(name, share.activations, table.concepts[:, 0], prepared.presence, peers)
@@ -114,8 +114,8 @@ class Labeller:
         )
         neurons = with_specificity(layer.neurons, specificity)
         measured = [of_share for _, of_share in parts if of_share is not None]
-        if self._trust is not None and measured:
-            neurons = self._trust.verdicts(neurons, TrustColumns.cat(measured), floor)
+        if trust is not None:
+            neurons = trust.verdicts(neurons, TrustColumns.cat(measured), floor)
         return replace(layer, neurons=neurons)
 
     def _fitting(self, sample_ids: Tensor) -> PreparedLabelling:

@@ -4,7 +4,7 @@ from lightning_dissect.trust.concept_axes import ConceptAxes
 from lightning_dissect.trust.discovery import exceedance_p_values, false_discovery_q_values
 from lightning_dissect.trust.floor import UntrainedFloor
 from lightning_dissect.trust.intervals import QualityIntervals, quality_intervals
-from lightning_dissect.trust.measure import TrustColumns, assess_labels, measure_trust
+from lightning_dissect.trust.measure import FEWEST_IMAGES, TrustColumns, assess_labels, measure_trust
 from lightning_dissect.trust.permutation import permutation_p_values
 from lightning_dissect.trust.principal_components import principal_components
 from lightning_dissect.trust.regression import ConceptRegression
@@ -14,6 +14,7 @@ from lightning_dissect.trust.untrained_networks import UntrainedNetworks
 from lightning_dissect.trust.verdict import TrustTable, Verdict
 
 __all__ = [
+    "FEWEST_IMAGES",
     "ConceptAxes",
     "ConceptRegression",
     "QualityIntervals",

@@ -23,7 +23,7 @@ from lightning_dissect.recording import (
 from lightning_dissect.similarity import Scorer
 from lightning_dissect.trust.concept_axes import ConceptAxes
 from lightning_dissect.trust.floor import UntrainedFloor
-from lightning_dissect.trust.measure import FEWEST_IMAGES, TrustColumns, measure_trust
+from lightning_dissect.trust.measure import TrustColumns, measure_trust
 from lightning_dissect.trust.untrained_networks import UntrainedNetworks
 from lightning_dissect.types import NeuronLabel
 
@@ -167,11 +167,11 @@ class TrustJudge:
         best: Tensor,
         floor: UntrainedFloor | None,
         peers: Peers,
-    ) -> TrustColumns | None:
-        """Measure a process's share of a layer, see `measure_trust`; nothing where there are too few images.
+    ) -> TrustColumns:
+        """Measure a process's share of a layer, see `measure_trust`.
 
         Args:
-            share: Neurons of the layer.
+            share: Neurons of the layer, on no fewer than `FEWEST_IMAGES` images.
             scorer: The similarity that chose the labels.
             presence: Presence of the concepts in the images.
             candidates: Candidates of each neuron, shape ``(neurons, candidates)``; -1 where there is none.
@@ -180,8 +180,6 @@ class TrustJudge:
             peers: The processes; each must call this.
 
         """
-        if len(share.sample_ids) < FEWEST_IMAGES:
-            return None
         return measure_trust(
             share.activations,
             scorer,

@@ -317,11 +317,6 @@ def measured(judge, activations, first_unit=0, layer_size=None, floor=None):
         return judge.measured(share, scorer, presence, candidates, activations.new_zeros(len(candidates)), floor, peers)
 
 
-def test_two_images_are_too_few_to_measure():
-    assert measured(make(), IMAGES[:2]) is None
-    assert measured(make(), IMAGES[:3]) is not None
-
-
 def test_verdicts_stand_in_the_records_and_nothing_else_changes():
     judge = make()
     activations = torch.cat([10 * MATRIX.whole[:, :1], torch.zeros(40, 1)], dim=1)
