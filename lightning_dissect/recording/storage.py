@@ -1,7 +1,6 @@
 """Memory for recorded rows, in files once there is too much of it."""
 
 import errno
-import mmap
 import os
 import shutil
 import weakref
@@ -15,8 +14,6 @@ import torch
 from torch import Tensor
 
 _BYTES_PER_ELEMENT = 4
-_LARGE_BYTES = 2**20
-_PRIVATE = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if os.name == "posix" else {}
 
 
 class ActivationStorage:
@@ -84,7 +81,7 @@ class ActivationStorage:
         num_bytes = rows * columns * _BYTES_PER_ELEMENT
         fits = self.max_bytes is None or self.bytes_in_memory + num_bytes <= self.max_bytes
         with torch.inference_mode(mode=False):
-            block = _in_memory(rows, columns) if fits or not num_bytes else self._mapped(rows, columns)
+            block = torch.empty(rows, columns) if fits or not num_bytes else self._mapped(rows, columns)
         held, key = self._in_memory if fits else self._in_files, next(self._keys)
         held[key] = num_bytes
         _when_freed(block, held.pop, key)
@@ -114,14 +111,6 @@ class ActivationStorage:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         ActivationStorage.__init__(self, **state)
-
-
-def _in_memory(rows: int, columns: int) -> Tensor:
-    """Return memory that goes back to the system as soon as it is freed, which an allocator may put off."""
-    num_bytes = rows * columns * _BYTES_PER_ELEMENT
-    if num_bytes < _LARGE_BYTES:
-        return torch.empty(rows, columns)
-    return torch.frombuffer(mmap.mmap(-1, num_bytes, **_PRIVATE), dtype=torch.float32).view(rows, columns)
 
 
 def _when_freed(block: Tensor, callback: Callable[..., object], *arguments: object) -> None:
