@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-import torch
 from torch import Tensor
 
+from lightning_dissect.neuron_table import NeuronTable
 from lightning_dissect.types import STATUSES, NeuronLabel, ScoredConcept, TopImage
 
 
 @dataclass(frozen=True)
-class LabelTable:
+class LabelTable(NeuronTable):
     """One row per neuron, a few dozen bytes each.
 
     Args:
@@ -33,17 +33,6 @@ class LabelTable:
     top_values: Tensor
     metrics: Tensor
     undefined: Tensor
-
-    @classmethod
-    def cat(cls, tables: Sequence["LabelTable"]) -> "LabelTable":
-        """Return the tables of consecutive neurons as one.
-
-        Args:
-            tables: At least one; tables without neurons count for nothing, whatever their other sizes.
-
-        """
-        filled = [table for table in tables if len(table.status)] or tables[:1]
-        return cls(*(torch.cat([getattr(table, field.name) for table in filled]) for field in fields(cls)))
 
     def records(self, layer: str, concepts: Sequence[str], metrics: Sequence[str] = ()) -> tuple[NeuronLabel, ...]:
         """Return the rows as records.

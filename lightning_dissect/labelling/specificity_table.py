@@ -7,6 +7,7 @@ from typing import get_args
 import torch
 from torch import Tensor
 
+from lightning_dissect.neuron_table import NeuronTable
 from lightning_dissect.types import LabelSpecificity, Relation, Relative, Specificity
 
 RELATIONS: tuple[Relation, ...] = get_args(Relation)
@@ -14,7 +15,7 @@ VERDICTS: tuple[Specificity, ...] = get_args(Specificity)
 
 
 @dataclass(frozen=True)
-class SpecificityTable:
+class SpecificityTable(NeuronTable):
     """One row per neuron, some hundred bytes each. Places are those of the hierarchy, -1 where there is none.
 
     Args:
@@ -44,16 +45,6 @@ class SpecificityTable:
         correlations = torch.full(labels.shape, torch.nan, dtype=torch.float64)
         relatives = torch.full((len(labels), len(RELATIONS)), -1)
         return cls(labels, verdicts, correlations, relatives, correlations[:, None, None].repeat(1, len(RELATIONS), 4))
-
-    @classmethod
-    def cat(cls, tables: Sequence["SpecificityTable"]) -> "SpecificityTable":
-        """Return the tables of consecutive neurons as one.
-
-        Args:
-            tables: At least one.
-
-        """
-        return cls(*(torch.cat([getattr(table, field.name) for table in tables]) for field in fields(cls)))
 
     def records(self, names: Sequence[str]) -> tuple[LabelSpecificity, ...]:
         """Return the rows as records.

@@ -1,12 +1,13 @@
 """What is measured of some neurons, on the process that holds them, to judge a whole layer by."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from lightning_dissect.checks import check_positive
+from lightning_dissect.neuron_table import NeuronTable
 from lightning_dissect.presence import PresenceSource
 from lightning_dissect.similarity import Scorer, identity, live_neurons
 from lightning_dissect.trust.discovery import false_discovery_q_values
@@ -27,7 +28,7 @@ FEWEST_IMAGES = 3
 
 
 @dataclass(frozen=True)
-class TrustColumns:
+class TrustColumns(NeuronTable):
     """One row per neuron, each measured without regard to which process holds the others.
 
     All but ``quality`` and ``contenders`` are rounded to float32: what differs by the order of summation alone is equal
@@ -65,17 +66,6 @@ class TrustColumns:
     low: Tensor
     high: Tensor
     contenders: Tensor
-
-    @classmethod
-    def cat(cls, tables: Sequence["TrustColumns"]) -> "TrustColumns":
-        """Return the columns of consecutive neurons as one.
-
-        Args:
-            tables: At least one; tables without neurons count for nothing, whatever their other sizes.
-
-        """
-        filled = [table for table in tables if len(table.best)] or tables[:1]
-        return cls(*(torch.cat([getattr(table, field.name) for table in filled]) for field in fields(cls)))
 
     def table(self, floor: UntrainedFloor | None = None) -> TrustTable:
         """Judge a whole layer.
