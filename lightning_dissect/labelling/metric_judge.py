@@ -12,7 +12,7 @@ from lightning_dissect.labelling.label_table import LabelTable
 from lightning_dissect.metrics import NeuronMetric, chosen_metrics, describe_metric
 from lightning_dissect.metrics.sanity import Subject, own_scores, tunable_fields
 from lightning_dissect.metrics.undefined import REASONS, undefined_reasons
-from lightning_dissect.presence import PresenceSource
+from lightning_dissect.presence import PresenceSource, fixed_width_columns
 from lightning_dissect.types import LayerDissection
 
 BYTES_PER_PAIR = 32
@@ -94,15 +94,11 @@ class MetricJudge:
         return LayerDissection(name, table.records(name, concepts, names), undefined)
 
     def _own_presence(self, presence: PresenceSource, labels: Tensor) -> Tensor:
-        """Return the presence of each neuron's label, shape ``(images, neurons)``.
-
-        Matrix products of other widths differ in their last bits, which would tell images apart that tie. So the same
-        number of columns is computed at a time, whichever neurons this process has.
-        """
+        """Return the presence of each neuron's label, shape ``(images, neurons)``."""
         concepts, places = torch.unique(labels, return_inverse=True)
         width = max(1, min(COLUMNS_AT_ONCE, self.max_bytes // (2 * BYTES_PER_PAIR * presence.shape[0])))
-        padded = torch.cat([concepts, concepts[-1:].expand(-len(concepts) % width)])
-        return torch.cat([presence.columns(some) for some in torch.split(padded, width)], dim=1)[:, places]
+        parts = [columns for _, columns in fixed_width_columns(presence, concepts, width)]
+        return torch.cat(parts, dim=1)[:, places]
 
 
 def _within(subject: Subject, max_bytes: int) -> Subject:

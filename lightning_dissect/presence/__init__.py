@@ -3,6 +3,7 @@
 from lightning_dissect.presence.base import ALL_IMAGES, PresenceSource
 from lightning_dissect.presence.calibration import Calibration, Reliability, calibrate, reliability
 from lightning_dissect.presence.class_index import ClassPresence
+from lightning_dissect.presence.fixed_width import fixed_width_columns
 from lightning_dissect.presence.given import GivenPresence
 from lightning_dissect.presence.read import read_presence
 from lightning_dissect.presence.sigmoid import SIGMOID_CONSTANTS, SigmoidConstants, SigmoidPresence
@@ -29,6 +30,7 @@ __all__ = [
     "SigmoidPresence",
     "UnionPresence",
     "calibrate",
+    "fixed_width_columns",
     "presence_lead",
     "presence_normaliser",
     "presence_temperature",

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from lightning_dissect.checks import check_positive
-from lightning_dissect.presence import PresenceSource
+from lightning_dissect.presence import PresenceSource, fixed_width_columns
 from lightning_dissect.standardise import standardised_columns
 from lightning_dissect.trust.jackknife import jackknife
 
 _CONCEPTS_AT_ONCE = 64
-"""Concepts whose presence is asked for at once: always as many, so that what one gets does not depend on the others."""
+"""Concepts whose presence is computed at once."""
 
 
 @dataclass(frozen=True)
@@ -117,11 +117,8 @@ def _blocks(candidates: Tensor, most: int) -> Iterator[Tensor]:
 def _standardised_presence(presence: PresenceSource, concepts: Tensor, images: int, device: torch.device) -> Tensor:
     """Return the presence of concepts with mean 0 and norm 1, shape ``(concepts, images)``."""
     columns = torch.empty(len(concepts), images, dtype=torch.float64, device=device)
-    for start in range(0, len(concepts), _CONCEPTS_AT_ONCE):
-        part = concepts[start : start + _CONCEPTS_AT_ONCE]
-        asked = torch.cat([part, part[-1:].expand(_CONCEPTS_AT_ONCE - len(part))])
-        found = presence.columns(asked.to(device))[:, : len(part)]
-        columns[start : start + len(part)] = standardised_columns(found.T.contiguous().T).T
+    for part, found in fixed_width_columns(presence, concepts.to(device), _CONCEPTS_AT_ONCE):
+        columns[part] = standardised_columns(found.T.contiguous().T).T
     return columns
 
 
