@@ -8,6 +8,13 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from lightning_dissect.label_evaluation import (
+    EvaluatorDescription,
+    JudgedImage,
+    LabelEvaluation,
+    summarise_evaluations,
+)
+
 Picture = np.ndarray[Any, np.dtype[np.uint8]]
 NeuronStatus = Literal["labelled", "ambiguous", "no_clear_function", "dead", "non_finite"]
 STATUSES: tuple[NeuronStatus, ...] = get_args(NeuronStatus)
@@ -170,6 +177,8 @@ class NeuronLabel:
         trust: How far the label can be trusted, ``None`` where nobody asked.
         metrics: What other metrics say of the label, by the name of the metric; NaN where undefined.
         specificity: On which side the label errs, ``None`` where there is no label or the vocabulary has no hierarchy.
+        judged_images: The images by which evaluators judge the label, empty if nobody is to judge it.
+        evaluations: What evaluators say of the label, by the name of the evaluator.
 
     Example:
         >>> neuron = NeuronLabel("fc", 7, "labelled", (ScoredConcept("cat", 0.5, 0.4), ScoredConcept("dog", 0.2, 0.1)))
@@ -188,6 +197,8 @@ class NeuronLabel:
     trust: LabelTrust | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     specificity: LabelSpecificity | None = None
+    judged_images: tuple[JudgedImage, ...] = ()
+    evaluations: Mapping[str, LabelEvaluation] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -253,6 +264,8 @@ class DissectionReport:
         logger_step: Step under which the loggers get this report; ``None`` means ``step``.
         name: What tells this dissection from others of the same run; keys in loggers begin with it.
         label_metrics: The metrics that judged the labels, in the order in which they were asked for.
+        evaluators: The evaluators that judged the labels, in the order in which they were asked for.
+        reference_images: Sample ids of images drawn at random, which evaluators compare with.
 
     Example:
         >>> layer = LayerDissection("fc", (NeuronLabel("fc", 0, "dead"),))
@@ -273,6 +286,8 @@ class DissectionReport:
     logger_step: int | None = None
     name: str = "dissection"
     label_metrics: tuple[MetricDescription, ...] = ()
+    evaluators: tuple[EvaluatorDescription, ...] = ()
+    reference_images: tuple[int, ...] = ()
 
     @property
     def neurons(self) -> tuple[NeuronLabel, ...]:
@@ -310,6 +325,31 @@ def summarise_metrics(neurons: tuple[NeuronLabel, ...], names: Iterable[str]) ->
         summary[name] = float(np.mean(values)) if values else NAN
         summary[f"{name}_undefined"] = float(len(judged) - len(values))
     return summary
+
+
+def summarise_evaluators(neurons: tuple[NeuronLabel, ...], names: Iterable[str]) -> dict[str, dict[str, float]]:
+    """Average what evaluators say of labels.
+
+    Args:
+        neurons: Any neurons.
+        names: Names of the evaluators.
+
+    Returns:
+        For each name what `summarise_evaluations` says.
+
+    Example:
+        >>> evaluations = {"vqa": LabelEvaluation(True, scores=(), answers=())}
+        >>> neuron = NeuronLabel("fc", 0, "labelled", evaluations=evaluations)
+        >>> summarise_evaluators((neuron,), ["vqa"])["vqa"]["rate"]
+        1.0
+
+    """
+    return {
+        name: summarise_evaluations(
+            (neuron.judged_images, neuron.evaluations[name]) for neuron in neurons if name in neuron.evaluations
+        )
+        for name in names
+    }
 
 
 def summarise(neurons: tuple[NeuronLabel, ...]) -> dict[str, float]:
