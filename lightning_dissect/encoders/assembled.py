@@ -108,6 +108,7 @@ class AssembledEncoder(LazyEncoder):
 
     """
 
+    family: ClassVar[str] = "EfficientNet-Lite"
     packages: ClassVar[tuple[str, ...]] = ("open_clip_torch", "timm", "tokenizers", "torch", "transformers")
 
     def __init__(

@@ -68,6 +68,19 @@ class ImageTextEncoder(Protocol):
         ...
 
 
+def family_of(encoder: ImageTextEncoder) -> str:
+    """Return the family of models that an encoder belongs to, so that it is no witness of its own labels.
+
+    Args:
+        encoder: An encoder; one of one's own may name its family in an attribute ``family``.
+
+    Returns:
+        ``"CLIP"`` for all encoders learnt from images and their texts; without a family the name of the class.
+
+    """
+    return getattr(encoder, "family", "") or type(encoder).__name__
+
+
 ENCODERS: Registry[ImageTextEncoder] = Registry("encoder")
 
 SIGMOID_TEMPERATURE = 1.15

@@ -103,6 +103,7 @@ class HFClipEncoder(LazyEncoder):
 
     """
 
+    family: ClassVar[str] = "CLIP"
     packages: ClassVar[tuple[str, ...]] = ("sentencepiece", "tokenizers", "torch", "torchvision", "transformers")
 
     def __init__(

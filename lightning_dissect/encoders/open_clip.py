@@ -94,6 +94,7 @@ class OpenClipEncoder(LazyEncoder):
 
     """
 
+    family: ClassVar[str] = "CLIP"
     packages: ClassVar[tuple[str, ...]] = ("open_clip_torch", "timm", "tokenizers", "torch", "transformers")
 
     def __init__(

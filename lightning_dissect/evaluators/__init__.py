@@ -8,5 +8,27 @@ from lightning_dissect.evaluators.base import (
     LabelEvaluator,
     Questions,
 )
+from lightning_dissect.evaluators.cases import Case, discrimination, judge, precision_and_recall
+from lightning_dissect.evaluators.concept_proportion import ConceptProportion
+from lightning_dissect.evaluators.embedding_similarity import EmbeddingPercentile, EmbeddingSimilarity
+from lightning_dissect.evaluators.plan import EvaluationPlan
+from lightning_dissect.evaluators.sampling import ImageSampling, JudgedImageTable
 
-__all__ = ["EVALUATORS", "Answers", "Encoded", "Evidence", "LabelEvaluator", "Questions"]
+__all__ = [
+    "EVALUATORS",
+    "Answers",
+    "Case",
+    "ConceptProportion",
+    "EmbeddingPercentile",
+    "EmbeddingSimilarity",
+    "Encoded",
+    "EvaluationPlan",
+    "Evidence",
+    "ImageSampling",
+    "JudgedImageTable",
+    "LabelEvaluator",
+    "Questions",
+    "discrimination",
+    "judge",
+    "precision_and_recall",
+]

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from lightning_dissect.concept_matrix import ConceptMatrix
-from lightning_dissect.encoders import ENCODERS, EmbeddingCache, ImageTextEncoder
+from lightning_dissect.encoders import ENCODERS, EmbeddingCache, ImageTextEncoder, prompted_embeddings
 from lightning_dissect.encoders.progress import Progress, silent
 from lightning_dissect.labelling.shared_presence import shared_presence
 from lightning_dissect.peers import Peers
@@ -275,11 +275,7 @@ class EncodedConcepts:
     def concept_embeddings(self) -> Tensor:
         """Return one embedding of norm 1 per concept, the mean over its prompts, shape ``(concepts, dimensions)``."""
         if self._concepts is None or self._concepts[0] is not self.vocabulary:
-            of_templates = (normalize(self.cache.text_embeddings(texts), dim=-1) for texts in self.vocabulary.prompts)
-            total = next(of_templates)
-            for embeddings in of_templates:
-                total += embeddings
-            self._concepts = self.vocabulary, normalize(total, dim=-1)
+            self._concepts = self.vocabulary, prompted_embeddings(self.cache, self.vocabulary.prompts)
         return self._concepts[1]
 
     def _images(self) -> Tensor:

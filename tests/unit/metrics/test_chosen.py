@@ -62,7 +62,7 @@ def test_a_registered_class_and_a_specification_give_names_that_keys_can_hold(mo
     monkeypatch.setattr(METRICS, "_factories", dict(METRICS._factories))
     METRICS.register("my metric")(Plain)
     METRICS.register("of")(lambda text: Recall(float(text)))
-    assert names(Plain(), "of:0.05") == ["my_metric", "of_0_05"]
+    assert names(Plain(), "of:0.05") == ["my_metric", "of"]
 
 
 def test_objects_of_one_class_are_told_apart_by_what_differs():

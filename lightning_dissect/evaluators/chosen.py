@@ -1,0 +1,45 @@
+"""Evaluators that a user has chosen, by name."""
+
+from collections.abc import Sequence
+
+from lightning_dissect.evaluators.base import EVALUATORS, LabelEvaluator
+from lightning_dissect.extension_names import check_distinct, extension_names
+from lightning_dissect.label_evaluation import RATES
+
+# `isinstance` would ask for the family, which may be in a configuration that is not here yet.
+_MEMBERS = ("family", "questions_at_once", "check", "answer", "release")
+
+
+def chosen_evaluators(
+    evaluators: Sequence[str | LabelEvaluator], reserved: Sequence[str] = ()
+) -> dict[str, LabelEvaluator]:
+    """Return evaluators by the name that keys and columns of reports call them.
+
+    Args:
+        evaluators: Registered names, with or without an argument (``"vqa:FOLDER"``), or objects.
+        reserved: Names that reports use otherwise.
+
+    Raises:
+        ValueError:
+            If a name is not registered, taken, or that of two evaluators which nothing tells apart.
+        TypeError:
+            If ``evaluators`` is no sequence, or one of them is no evaluator.
+
+    Example:
+        >>> list(chosen_evaluators(["embedding_similarity", "concept_proportion:assembled"]))
+        ['embedding_similarity', 'concept_proportion']
+
+    """
+    if isinstance(evaluators, str) or not isinstance(evaluators, Sequence):
+        raise TypeError(f"Expected `evaluators` to be a list of names or objects but got {evaluators!r}.")
+    found = [EVALUATORS.resolve(spec) for spec in evaluators]
+    for evaluator in found:
+        if isinstance(evaluator, type) or not all(hasattr(type(evaluator), member) for member in _MEMBERS):
+            raise TypeError(
+                f"Expected `evaluators` to be objects with {', '.join(f'`{member}`' for member in _MEMBERS)} "
+                f"but got {evaluator!r}."
+            )
+    names = extension_names(evaluators, found, EVALUATORS)
+    keys = [key for name in names for key in (name, *(f"{name}_{rate}" for rate in RATES))]
+    check_distinct("evaluators", names, keys, reserved)
+    return dict(zip(names, found, strict=True))
