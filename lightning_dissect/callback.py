@@ -21,6 +21,7 @@ from lightning_dissect import distributed
 from lightning_dissect.checks import check_positive
 from lightning_dissect.dissector import DissectionError, Dissector
 from lightning_dissect.encoders import ImageTextEncoder
+from lightning_dissect.evaluators import EvaluationPlan, LabelEvaluator
 from lightning_dissect.metrics import NeuronMetric, monitor_warnings
 from lightning_dissect.peers import Peers
 from lightning_dissect.presence import GivenPresence, SigmoidConstants
@@ -64,7 +65,9 @@ class NeuronDissection(_Callback):
     ``no_clear_function``, ``dead`` and ``non_finite``, and their shares, ``dissection/labelled_share`` and so on; the
     same per layer as ``dissection/<layer>/quality``, where every character of the layer's name but letters, digits and
     ``_`` becomes ``_``. Each of ``metrics`` adds its mean, such as ``dissection/<layer>/auprc``, and the count
-    ``dissection/<layer>/auprc_undefined``.
+    ``dissection/<layer>/auprc_undefined``. Each of ``evaluators`` adds the share of labels that it says yes to, such as
+    ``dissection/<layer>/vqa_rate``, beside ``vqa_shuffled_rate``, the same for labels of other neurons, ``vqa_precision``,
+    ``vqa_recall``, ``vqa_control_rate``, ``vqa_discrimination`` and ``vqa_evaluated``.
 
     Args:
         layers: Layers to dissect: names, globs (``"layer*.1"``), unique ends of names, class names (``"Conv2d"``); a
@@ -103,6 +106,11 @@ class NeuronDissection(_Callback):
         untrained_networks: Copies of the model with random weights that run along in the first dissected validation, so
             that a label is withheld if they explain as much; 0 holds labels against chance alone, as those of a layer
             are that has too few neurons to compare with: fewer than 10 where there are 4 copies.
+        evaluators: Evaluators that judge labels by looking at images: ``"concept_proportion"``,
+            ``"embedding_similarity"``, ``"embedding_percentile"``, each by the encoder or by another
+            (``"embedding_similarity:open_clip"``), ``"vqa:FOLDER"``, ``"image_text_matching:FOLDER"``, or objects.
+        evaluation: How often, how many labels they judge, by which images and in what time, an `EvaluationPlan`;
+            without evaluators images are only drawn, for those that judge the saved report.
         name: First part of every logged key and name of the folder; tells several dissections of one run apart.
         dirpath: Folder in which the folder ``name`` is made; by default where the first logger keeps its files.
         cache: Whether embeddings are kept on disk between runs, or the folder where.
@@ -144,6 +152,8 @@ class NeuronDissection(_Callback):
         num_top_images: int = 5,
         false_discovery_rate: float | None = 0.05,
         untrained_networks: int = 4,
+        evaluators: Sequence[str | LabelEvaluator] = (),
+        evaluation: EvaluationPlan | None = None,
         name: str = "dissection",
         dirpath: str | Path | None = None,
         cache: bool | str | Path = True,
@@ -170,6 +180,8 @@ class NeuronDissection(_Callback):
         self.num_top_images = num_top_images
         self.false_discovery_rate = false_discovery_rate
         self.untrained_networks = untrained_networks
+        self.evaluators = evaluators
+        self.evaluation = evaluation
         self.name = name
         self.dirpath = dirpath
         self.cache = cache
@@ -188,6 +200,7 @@ class NeuronDissection(_Callback):
         self._has_warned_of_colours = False
         self._num_validations = 0
         self._cycle = 0
+        self._rates: dict[str, float] = {}
         self._report_dirpath: Path | None = None
 
     @property
@@ -198,9 +211,10 @@ class NeuronDissection(_Callback):
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run needs to continue: counters and the folder of the reports."""
+        """Return what a resumed run needs to continue: counters, the folder of the reports, evaluators' last rates."""
         dirpath = None if self._report_dirpath is None else str(self._report_dirpath)
-        return {"cycle": self._cycle, "num_validations": self._num_validations, "dirpath": dirpath}
+        counters = {"cycle": self._cycle, "num_validations": self._num_validations}
+        return {**counters, "dirpath": dirpath, "rates": self._rates}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -212,6 +226,7 @@ class NeuronDissection(_Callback):
         """
         self._cycle = state_dict["cycle"]
         self._num_validations = state_dict["num_validations"]
+        self._rates = state_dict.get("rates", {})
         if self.dirpath is None and state_dict["dirpath"] is not None and Path(state_dict["dirpath"]).is_dir():
             self._report_dirpath = Path(state_dict["dirpath"])
 
@@ -232,6 +247,8 @@ class NeuronDissection(_Callback):
             num_top_images=self.num_top_images,
             false_discovery_rate=self.false_discovery_rate,
             untrained_networks=self.untrained_networks,
+            evaluators=self.evaluators,
+            evaluation=self.evaluation,
             cache=self.cache,
             max_bytes=self.max_bytes,
         )
@@ -434,8 +451,8 @@ class NeuronDissection(_Callback):
         self.last_report = report
         self._cycle += 1
         with distributed.in_step("writing the report") as peers:
-            written = ({}, []) if report is None else (metric_values(report), self._write(trainer, report))
-            metrics, failures = peers.broadcast(written)
+            written = ({}, {}, []) if report is None else self._write(trainer, report)
+            metrics, self._rates, failures = peers.broadcast(written)
         for failure in failures:
             self._complain(failure)
         self._log(pl_module, metrics)
@@ -446,10 +463,20 @@ class NeuronDissection(_Callback):
                 "transform, so that their colours are a guess. Pass `mean` and `std` or `denormalize`."
             )
 
-    def _write(self, trainer: Trainer, report: DissectionReport) -> list[str]:
-        """Write everywhere and return what went wrong; a writer that fails does not stop the others."""
-        failures = [_failure_of(writer, report, trainer) for writer in self._writers]
-        return [failure for failure in failures if failure is not None]
+    def _write(
+        self, trainer: Trainer, report: DissectionReport
+    ) -> tuple[dict[str, float], dict[str, float], list[str]]:
+        """Write everywhere; a writer or evaluator that fails does not stop the others.
+
+        Returns:
+            All scalars, those of evaluators among them, and what went wrong. Where labels were not judged this time,
+            the scalars of evaluators are the last ones, so that what monitors them always finds some.
+
+        """
+        rates = evaluation_values(report) or self._rates
+        failures = [f"{judge.name} could not judge labels. {judge.failure}" for judge in report.evaluators if judge.failure]
+        written = [_failure_of(writer, report, trainer) for writer in self._writers]
+        return metric_values(report) | rates, rates, failures + [failure for failure in written if failure is not None]
 
     def _log(self, pl_module: LightningModule, metrics: Mapping[str, float]) -> None:
         self._has_logged = True
@@ -460,8 +487,11 @@ class NeuronDissection(_Callback):
         if not self._has_logged:
             layers = tuple(LayerDissection(layer, ()) for layer in self._layer_names)
             judges = self._running_dissector.judge.descriptions
-            empty = DissectionReport(0, 0, 0, layers, num_images=0, name=self.name, label_metrics=judges)
-            self._log(pl_module, dict.fromkeys(metric_values(empty), float("nan")))
+            evaluators = self._running_dissector.evaluators
+            empty = DissectionReport(
+                0, 0, 0, layers, num_images=0, name=self.name, label_metrics=judges, evaluators=evaluators
+            )
+            self._log(pl_module, dict.fromkeys(metric_values(empty) | evaluation_values(empty), float("nan")))
         self._complain(f"This validation could not be dissected.\n{reason}")
 
     def _complain(self, reason: str) -> None:

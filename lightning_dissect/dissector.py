@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -11,15 +12,14 @@ from torch import Tensor, nn
 from lightning_dissect import distributed
 from lightning_dissect.budget import ByteBudget
 from lightning_dissect.checks import check_positive
+from lightning_dissect.concept_matrix import ConceptMatrix
 from lightning_dissect.encoders import ImageTextEncoder, Progress, cache_folder, silent
+from lightning_dissect.evaluators import EvaluationPlan, LabelEvaluator
+from lightning_dissect.label_evaluation import EvaluatorDescription
 from lightning_dissect.labeller import Labeller
-from lightning_dissect.labelling import (
-    CLIPDissect,
-    MetricJudge,
-    OwnPresence,
-    resolve_concepts,
-)
+from lightning_dissect.labelling import CLIPDissect, MetricJudge, OwnPresence, resolve_concepts
 from lightning_dissect.metrics import NeuronMetric
+from lightning_dissect.panel import resolve_panel
 from lightning_dissect.peers import Peers
 from lightning_dissect.presence import GivenPresence, SigmoidConstants
 from lightning_dissect.probe import ConceptVocabulary, content_ids, resolve_vocabulary
@@ -30,6 +30,7 @@ from lightning_dissect.recording import (
     SelectedLayer,
     exchange_neurons,
     select_layers,
+    unusable_layers,
 )
 from lightning_dissect.shown_pictures import ImageReader, ShownPictures
 from lightning_dissect.similarity import Similarity
@@ -39,10 +40,6 @@ from lightning_dissect.types import DissectionReport, LayerDissection, Picture
 LayerSpec = str | type[nn.Module] | Sequence[str | type[nn.Module]] | Mapping[str, str | Pooling]
 
 _FEWEST_IMAGES = 2
-_SILENT = (
-    "It was never called during the forward passes (a functional call, an unused branch, a traced or exported module); "
-    "choose a layer that is called: `python -m lightning_dissect layers` lists them."
-)
 
 
 class DissectionError(RuntimeError):
@@ -77,6 +74,10 @@ class Dissector:
         untrained_networks: Copies of the model with random weights that run along during the first dissection, so that
             a label is withheld if they explain as much; 0 holds labels against chance alone, as those of a layer are
             that has too few neurons to compare with: fewer than 10 where there are 4 copies.
+        evaluators: Evaluators that judge labels by looking at images, by name or as objects, see
+            `lightning_dissect.evaluators`.
+        evaluation: How many labels they judge, by which images and in what time; without evaluators images are only
+            drawn, for those that judge the saved report.
         cache: Whether embeddings are kept on disk between runs, in ``$LIGHTNING_DISSECT_CACHE`` or the user's cache
             folder, or the folder where.
         max_bytes: Bytes that recorded activations, embeddings, pictures and intermediate results may take in each
@@ -112,6 +113,8 @@ class Dissector:
         num_top_images: int = 5,
         false_discovery_rate: float | None = 0.05,
         untrained_networks: int = 4,
+        evaluators: Sequence[str | LabelEvaluator] = (),
+        evaluation: EvaluationPlan | None = None,
         cache: bool | str | Path = True,
         max_bytes: int = 2 * 2**30,
     ) -> None:
@@ -130,6 +133,7 @@ class Dissector:
         self._labeller = Labeller(
             self.concepts, self.labelling, self.own_presence, self.judge, self._trust, num_top_images
         )
+        self.panel = resolve_panel(evaluators, evaluation, self.judge.descriptions, found, self.concepts.encoder)
         self.settings = {
             "similarity": repr(self.labelling.similarity),
             "encoder": encoder if isinstance(encoder, str) else repr(encoder),
@@ -137,11 +141,17 @@ class Dissector:
             "vocabulary": f"{self.concepts.vocabulary.name} ({len(self.concepts.vocabulary)} concepts)",
             "pooling": pooling if isinstance(pooling, str) else repr(pooling),
             "metrics": ", ".join(["quality", *(metric.form for metric in self.judge.descriptions)]),
+            **({} if self.panel is None else {"evaluation": repr(self.panel.plan)}),
         }
         self._recorder: ActivationRecorder | None = None
         self._pictures = ShownPictures(num_top_images, self.budget.pictures)
         self._keep = torch.empty(0, dtype=torch.bool)
         self._batch = (torch.empty(0, dtype=torch.int64), torch.empty(0, 3, 1, 1, dtype=torch.uint8))
+
+    @property
+    def evaluators(self) -> tuple[EvaluatorDescription, ...]:
+        """What reports must know of the evaluators, before they have judged."""
+        return () if self.panel is None else self.panel.descriptions
 
     def check_encoder(self) -> None:
         """Check that the encoder can be used, so that what is missing is known before time is spent.
@@ -306,7 +316,7 @@ class Dissector:
         """
         try:
             with distributed.in_step("the dissection") as peers:
-                layers, num_images, pictures = self._label(peers, progress or silent)
+                found = self._label(peers, cycle, progress or silent)
         except DissectionError:
             raise
         except Exception as cause:
@@ -314,19 +324,24 @@ class Dissector:
         self._keep_embeddings()
         if distributed.rank() != 0:
             return None
-        return DissectionReport(
+        report = DissectionReport(
             epoch=epoch,
             step=step,
             cycle=cycle,
-            layers=layers,
-            num_images=num_images,
+            layers=tuple(found.layers),
+            num_images=len(found.sample_ids),
             settings=self.settings | ({} if self._trust is None else self._trust.settings),
-            images=pictures,
+            images=found.pictures,
             dirpath=dirpath,
             logger_step=logger_step,
             name=name,
             label_metrics=self.judge.descriptions,
+            reference_images=found.reference,
         )
+        if not found.reference or self.panel is None:
+            return report
+        encoded = self.panel.encoded(report, found.sample_ids, found.matrix)
+        return self.panel.evaluate(report, encoded, progress or silent)
 
     def _select(self, model: nn.Module) -> dict[str, SelectedLayer]:
         return select_layers(model, self.layers, self.pooling)
@@ -336,33 +351,34 @@ class Dissector:
             raise RuntimeError("Expected a model to be attached but got none. Call `attach` or use `record` first.")
         return self._recorder
 
-    def _label(self, peers: Peers, progress: Progress) -> tuple[tuple[LayerDissection, ...], int, dict[int, Picture]]:
+    def _label(self, peers: Peers, cycle: int, progress: Progress) -> "_Labelled":
         """Label with all processes; rank 0 gets the labels and the pictures that they show."""
         names = self._usable_layers(peers)
         self.concepts.exchange(peers, progress)
         row_ids, matrix = self.concepts.matrix(self.budget.concepts)
         self._labeller.start(matrix, row_ids, names, peers)
+        panel = self.panel if self.panel is not None and self.panel.plan.is_due(cycle) else None
         layers = []
         for done, name in enumerate(names, start=1):
             share = exchange_neurons(self._attached().activations[name], peers, self.budget.work)
             layer = self._labeller.layer(name, share, peers)
+            if panel is not None:
+                layer = panel.draw(layer, share, row_ids, matrix, peers)
             layers += [] if layer is None else [layer]
             progress("Labelling layers", done, len(names))
-        return tuple(layers), len(row_ids), self._pictures.collect(peers, layers)
+        reference = () if panel is None else panel.reference(row_ids)
+        pictures = self._pictures.collect(peers, layers, reference)
+        return _Labelled(layers, row_ids, matrix, pictures, reference)
 
     def _usable_layers(self, peers: Peers) -> list[str]:
-        """Leave out the layers that some process cannot use, the same on every process."""
+        """Return the layers that every process can use, and warn of the others."""
         recorder = self._attached()
-        views = peers.all_gather((recorder.silent_layers, recorder.failures, len(self.concepts)))
-        num_images = sum(num_images for _, _, num_images in views)
+        num_images = sum(peers.all_gather(len(self.concepts)))
         if num_images < _FEWEST_IMAGES:
             raise DissectionError(
                 f"Expected at least {_FEWEST_IMAGES} probe images but {num_images} were recorded. Use a larger `probe`."
             )
-        never_called = [layer for layer in recorder.activations if all(layer in layers for layers, _, _ in views)]
-        reasons = dict.fromkeys(never_called, _SILENT)
-        for _, failures, _ in views:
-            reasons |= failures
+        reasons = unusable_layers(recorder, peers)
         if reasons.keys() >= recorder.activations.keys():
             each = "; ".join(f"{layer}: {reason}" for layer, reason in reasons.items())
             raise DissectionError(f"None of the layers could be recorded. {each}")
@@ -375,3 +391,14 @@ class Dissector:
             self.concepts.flush()
         except Exception as error:  # noqa: BLE001 - a full disk shows as an error of many a kind
             warnings.warn(f"The embeddings of images and concepts could not be kept on disk. {error}", stacklevel=3)
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """What all processes together made; labels and pictures on rank 0 only."""
+
+    layers: list[LayerDissection]
+    sample_ids: Tensor
+    matrix: ConceptMatrix
+    pictures: dict[int, Picture]
+    reference: tuple[int, ...]

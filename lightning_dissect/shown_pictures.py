@@ -1,6 +1,6 @@
 """Pictures of the images that labels show: kept while images pass, or read again afterwards."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -67,16 +67,21 @@ class ShownPictures:
             top = torch.tensor([sample_id in shown for sample_id in sample_ids.tolist()], dtype=torch.bool)
             self._thumbnails.update(sample_ids[top], images[top.to(images.device)])
 
-    def collect(self, peers: Peers, layers: Sequence[LayerDissection]) -> dict[int, Picture]:
-        """Bring the pictures that labels show to rank 0, each read again by one of the processes.
+    def collect(
+        self, peers: Peers, layers: Sequence[LayerDissection], others: Iterable[int] = ()
+    ) -> dict[int, Picture]:
+        """Bring the pictures that labels show, or are judged by, to rank 0; one process reads each of them again.
 
         Args:
             peers: The processes; each must call this.
             layers: The labels on rank 0, nothing elsewhere.
+            others: Sample ids of further images on rank 0.
 
         """
-        images = (image for layer in layers for neuron in layer.neurons for image in neuron.top_images)
-        wanted: list[int] = peers.broadcast(sorted({image.sample_id for image in images}))
+        neurons = [neuron for layer in layers for neuron in layer.neurons]
+        shown = {image.sample_id for neuron in neurons for image in neuron.top_images}
+        shown |= {image.sample_id for neuron in neurons for image in neuron.judged_images}
+        wanted: list[int] = peers.broadcast(sorted(shown.union(others)))
         self._thumbnails.prune(wanted)
         if self._image_reader is not None:
             own = [sample_id for sample_id in wanted if sample_id % peers.world_size == peers.rank]

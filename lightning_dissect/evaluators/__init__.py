@@ -9,6 +9,7 @@ from lightning_dissect.evaluators.base import (
     Questions,
 )
 from lightning_dissect.evaluators.cases import Case, discrimination, judge, precision_and_recall
+from lightning_dissect.evaluators.chosen import chosen_evaluators
 from lightning_dissect.evaluators.concept_proportion import ConceptProportion
 from lightning_dissect.evaluators.embedding_similarity import EmbeddingPercentile, EmbeddingSimilarity
 from lightning_dissect.evaluators.plan import EvaluationPlan
@@ -28,6 +29,7 @@ __all__ = [
     "JudgedImageTable",
     "LabelEvaluator",
     "Questions",
+    "chosen_evaluators",
     "discrimination",
     "judge",
     "precision_and_recall",

@@ -6,7 +6,6 @@ from lightning_dissect.evaluators.base import EVALUATORS, LabelEvaluator
 from lightning_dissect.extension_names import check_distinct, extension_names
 from lightning_dissect.label_evaluation import RATES
 
-# `isinstance` would ask for the family, which may be in a configuration that is not here yet.
 _MEMBERS = ("family", "questions_at_once", "check", "answer", "release")
 
 
@@ -34,7 +33,7 @@ def chosen_evaluators(
         raise TypeError(f"Expected `evaluators` to be a list of names or objects but got {evaluators!r}.")
     found = [EVALUATORS.resolve(spec) for spec in evaluators]
     for evaluator in found:
-        if isinstance(evaluator, type) or not all(hasattr(type(evaluator), member) for member in _MEMBERS):
+        if isinstance(evaluator, type) or not all(_has(evaluator, member) for member in _MEMBERS):
             raise TypeError(
                 f"Expected `evaluators` to be objects with {', '.join(f'`{member}`' for member in _MEMBERS)} "
                 f"but got {evaluator!r}."
@@ -43,3 +42,8 @@ def chosen_evaluators(
     keys = [key for name in names for key in (name, *(f"{name}_{rate}" for rate in RATES))]
     check_distinct("evaluators", names, keys, reserved)
     return dict(zip(names, found, strict=True))
+
+
+def _has(evaluator: object, member: str) -> bool:
+    """Return whether there is a member, without asking for its value, which may be in a file that is not here yet."""
+    return hasattr(type(evaluator), member) or member in vars(evaluator)

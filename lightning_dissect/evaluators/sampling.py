@@ -11,8 +11,9 @@ from torch import Tensor
 from lightning_dissect.checks import check_positive
 from lightning_dissect.label_evaluation import HIGHEST_DECILE, ROLES, JudgedImage
 from lightning_dissect.neuron_table import NeuronTable
+from lightning_dissect.top_positions import top_positions
 
-NEURONS_AT_ONCE = 64
+_ELEMENTS_AT_ONCE = 2**22
 
 
 @dataclass(frozen=True)
@@ -51,39 +52,55 @@ class ImageSampling:
         return self.top + HIGHEST_DECILE * self.per_decile + self.controls
 
     def draw(
-        self, activations: Tensor, sample_ids: Tensor, top_rows: Tensor, seeds: Sequence[Any], embeddings: Tensor | None
+        self,
+        activations: Tensor,
+        neurons: Tensor,
+        sample_ids: Tensor,
+        seeds: Sequence[Any],
+        embeddings: Tensor | None = None,
     ) -> "JudgedImageTable":
         """Draw the images of some neurons; those of a neuron do not depend on which others are there.
 
         Deciles are by rank. Images with the same activation, such as those on which a neuron is silent, are put in an
-        order at random first, so that the order of the dataset decides nothing.
+        order at random first, so that the order of the dataset decides nothing; among the top images the lower sample
+        id comes first.
 
         Args:
-            activations: Pooled activations, shape ``(images, neurons)``.
-            sample_ids: Id of each image, shape ``(images,)``.
-            top_rows: Rows of the most activating images of each neuron, most activating first, shape
-                ``(neurons, at least top or all images)``.
-            seeds: What the draw of each neuron depends on, see `numpy.random.default_rng`.
+            activations: Pooled activations, shape ``(images, all neurons)``.
+            neurons: Which neurons, shape ``(neurons,)``, long.
+            sample_ids: Id of each image, ascending, shape ``(images,)``.
+            seeds: What the draw of each of these neurons depends on, see `numpy.random.default_rng`.
             embeddings: The images as an encoder sees them, norm 1, shape ``(images, dimensions)``, if there is one.
 
         Returns:
             One row per neuron.
 
         """
+        at_once = max(1, _ELEMENTS_AT_ONCE // (len(activations) * (self.top + 1)))
         parts = []
-        for start in range(0, activations.shape[1], NEURONS_AT_ONCE):
-            block = slice(start, start + NEURONS_AT_ONCE)
-            columns = activations[:, block].to("cpu", torch.float32).nan_to_num(-torch.inf, torch.inf, -torch.inf)
-            top = top_rows[block, : self.top].cpu()
-            alike = None if embeddings is None or not self.controls else _likeness(embeddings, top)
+        for start in range(0, max(1, len(neurons)), at_once):
+            block = neurons[start : start + at_once].to(activations.device)
+            columns = activations[:, block].to("cpu", torch.float32).nan_to_num_(-torch.inf, torch.inf, -torch.inf)
+            top = top_positions(columns.T.contiguous(), min(self.top, len(columns)))
+            alike = None if embeddings is None or not self.controls else _likeness(embeddings.cpu(), top)
             drawn = [
                 self._draw_one(column, of_neuron, np.random.default_rng(seed), None if alike is None else alike[place])
                 for place, (column, of_neuron, seed) in enumerate(
-                    zip(columns.T.numpy(), top.numpy(), seeds[block], strict=True)
+                    zip(columns.T.numpy(), top.numpy(), seeds[start : start + at_once], strict=True)
                 )
             ]
-            parts.append(_table(drawn, columns, sample_ids.cpu()))
+            parts.append(self._table(drawn, columns, sample_ids.cpu()))
         return JudgedImageTable.cat(parts)
+
+    def _table(
+        self, drawn: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], columns: Tensor, sample_ids: Tensor
+    ) -> "JudgedImageTable":
+        rows, deciles, weights = (
+            torch.from_numpy(np.array([of_neuron[place] for of_neuron in drawn], dtype).reshape(-1, self.total))
+            for place, dtype in enumerate((np.int64, np.int64, np.float64))
+        )
+        places = rows.clamp_min(0)
+        return JudgedImageTable(sample_ids[places], columns.T.gather(1, places), deciles, weights)
 
     def _draw_one(
         self, column: np.ndarray, top: np.ndarray, rng: np.random.Generator, alike: np.ndarray | None
@@ -166,11 +183,3 @@ def _likeness(embeddings: Tensor, top: Tensor) -> np.ndarray:
     """Return how much all images look like each neuron's top ones, shape ``(neurons, top, images)``."""
     found = embeddings[top.flatten()] @ embeddings.T
     return found.reshape(*top.shape, len(embeddings)).numpy()
-
-
-def _table(
-    drawn: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], columns: Tensor, sample_ids: Tensor
-) -> JudgedImageTable:
-    rows, deciles, weights = (torch.from_numpy(np.stack(parts)) for parts in zip(*drawn, strict=True))
-    places = rows.clamp_min(0)
-    return JudgedImageTable(sample_ids[places], columns.T.gather(1, places), deciles, weights)

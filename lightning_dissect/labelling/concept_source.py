@@ -34,6 +34,11 @@ class ConceptSource(Protocol):
 
     vocabulary: ConceptVocabulary
 
+    @property
+    def encoder(self) -> ImageTextEncoder | None:
+        """The encoder that labels are chosen with, if there is one."""
+        ...
+
     def check(self) -> None:
         """Raise what would stop a dissection: a missing package, weights that cannot be loaded."""
         ...
@@ -211,6 +216,11 @@ class EncodedConcepts:
         self._concepts: tuple[ConceptVocabulary, Tensor] | None = None
         self._made: _Made | None = None
 
+    @property
+    def encoder(self) -> ImageTextEncoder:
+        """The cache's encoder; see `ConceptSource.encoder`."""
+        return self.cache.encoder
+
     def check(self) -> None:
         """Check the encoder; see `ConceptSource.check` and `EmbeddingCache.check`."""
         self.cache.check()
@@ -307,6 +317,11 @@ class AnnotatedConcepts:
         self._own = PooledActivations()
         self._everywhere: PooledActivations | None = None
         self._made: _Made | None = None
+
+    @property
+    def encoder(self) -> None:
+        """There is none; see `ConceptSource.encoder`."""
+        return
 
     def check(self) -> None:
         """Check nothing: annotations are seen with the images."""

@@ -16,6 +16,7 @@ from lightning_dissect.recording.recorder import ActivationRecorder
 from lightning_dissect.recording.running_top_k import RunningTopK
 from lightning_dissect.recording.storage import ActivationStorage
 from lightning_dissect.recording.top_k import top_images
+from lightning_dissect.recording.unusable import unusable_layers
 
 __all__ = [
     "POOLINGS",
@@ -38,4 +39,5 @@ __all__ = [
     "select_layers",
     "share_of",
     "top_images",
+    "unusable_layers",
 ]

@@ -4,6 +4,7 @@ from lightning_dissect.writers.base import WRITERS, ReportWriter
 from lightning_dissect.writers.csv import CSVWriter
 from lightning_dissect.writers.html import HTMLWriter
 from lightning_dissect.writers.json import JSONWriter, read_report, report_path
+from lightning_dissect.writers.pictures import PicturesWriter, read_pictures
 from lightning_dissect.writers.run_folder import run_folder, unused_folder
 from lightning_dissect.writers.tensorboard import TensorBoardWriter
 from lightning_dissect.writers.wandb import WandbWriter
@@ -13,10 +14,12 @@ __all__ = [
     "CSVWriter",
     "HTMLWriter",
     "JSONWriter",
+    "PicturesWriter",
     "ReportWriter",
     "TensorBoardWriter",
     "WandbWriter",
     "default_writers",
+    "read_pictures",
     "read_report",
     "report_path",
     "run_folder",
@@ -25,13 +28,13 @@ __all__ = [
 
 
 def default_writers() -> tuple[ReportWriter, ...]:
-    """Return the writers of a run that names none: JSON, HTML and CSV on disk, then W&B and TensorBoard.
+    """Return the writers of a run that names none: JSON, pictures, HTML and CSV on disk, then W&B and TensorBoard.
 
     Those for loggers do nothing where there is no such logger.
 
     Example:
         >>> [type(writer).__name__ for writer in default_writers()]
-        ['JSONWriter', 'HTMLWriter', 'CSVWriter', 'WandbWriter', 'TensorBoardWriter']
+        ['JSONWriter', 'PicturesWriter', 'HTMLWriter', 'CSVWriter', 'WandbWriter', 'TensorBoardWriter']
 
     """
-    return JSONWriter(), HTMLWriter(), CSVWriter(), WandbWriter(), TensorBoardWriter()
+    return JSONWriter(), PicturesWriter(), HTMLWriter(), CSVWriter(), WandbWriter(), TensorBoardWriter()
