@@ -2,7 +2,8 @@
 
 from lightning_dissect.report.montage import jpeg_bytes, layer_montage, montage, neuron_montage
 from lightning_dissect.report.page import render_page
-from lightning_dissect.report.rows import key_name, key_names, layer_rows, metric_values, neuron_rows
+from lightning_dissect.report.rows import layer_rows, neuron_rows
+from lightning_dissect.report.scalars import key_name, key_names, metric_values
 
 __all__ = [
     "jpeg_bytes",

@@ -2,11 +2,14 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from lightning_dissect.checks import check_positive
+from lightning_dissect.report.answers import top_answers, verdict_text
+from lightning_dissect.report.marks import marked
 from lightning_dissect.report.selection import best_and_worst
 from lightning_dissect.types import LayerDissection, NeuronLabel, Picture
 
@@ -55,18 +58,25 @@ def tile(image: Picture | None, size: int) -> Image.Image:
     return canvas
 
 
-def montage(images: Sequence[Picture | None], size: int = 112, columns: int | None = None, gap: int = 4) -> Image.Image:
+def montage(
+    images: Sequence[Picture | None],
+    size: int = 112,
+    columns: int | None = None,
+    gap: int = 4,
+    answers: Sequence[bool | None] = (),
+) -> Image.Image:
     """Return images side by side as square tiles.
 
     Args:
         images: Images of any size, each as `tile` takes it.
         size: Side of a tile in pixels.
         columns: Tiles in one row; one row of all by default.
-        gap: Picture between tiles.
+        gap: Pixels between tiles.
+        answers: For each image whether it is framed as right or as wrong, ``None`` for neither; by default none is.
 
     Raises:
         ValueError:
-            If there is no image, or ``size`` or ``columns`` is not positive.
+            If there is no image, ``size`` or ``columns`` is not positive, or there are answers to other images.
 
     Example:
         >>> montage([np.zeros((8, 8, 3), dtype=np.uint8), None], size=32).size
@@ -75,24 +85,29 @@ def montage(images: Sequence[Picture | None], size: int = 112, columns: int | No
     """
     if not images:
         raise ValueError("Expected `images` to hold at least one image but got none.")
+    if answers and len(answers) != len(images):
+        raise ValueError(f"Expected `answers` to be {len(images)}, one per image, but got {len(answers)}.")
     columns = len(images) if columns is None else columns
     check_positive("columns", columns)
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     canvas = Image.new("RGB", (columns * (size + gap) - gap, rows * (size + gap) - gap), BACKGROUND)
-    for index, image in enumerate(images):
+    for index, (image, answer) in enumerate(zip(images, answers or repeat(None, len(images)), strict=True)):
         row, column = divmod(index, columns)
-        canvas.paste(tile(image, size), (column * (size + gap), row * (size + gap)))
+        canvas.paste(marked(tile(image, size), answer), (column * (size + gap), row * (size + gap)))
     return canvas
 
 
-def neuron_montage(neuron: NeuronLabel, images: Mapping[int, Picture], size: int = 112) -> Image.Image | None:
+def neuron_montage(
+    neuron: NeuronLabel, images: Mapping[int, Picture], size: int = 112, judge: str = ""
+) -> Image.Image | None:
     """Return a neuron's top images in one row, most activating first, or ``None`` if it has none.
 
     Args:
         neuron: The neuron.
         images: Pictures by sample id; where one is missing, its tile is a placeholder.
         size: Side of a tile in pixels.
+        judge: Name of the evaluator by whose answers each image is framed: green with a tick or red with a cross.
 
     Example:
         >>> from lightning_dissect.types import TopImage
@@ -102,11 +117,11 @@ def neuron_montage(neuron: NeuronLabel, images: Mapping[int, Picture], size: int
 
     """
     pictures = [images.get(top.sample_id) for top in neuron.top_images]
-    return montage(pictures, size) if pictures else None
+    return montage(pictures, size, answers=top_answers(neuron, judge)) if pictures else None
 
 
 def layer_montage(
-    layer: LayerDissection, images: Mapping[int, Picture], count: int = 16, size: int = 96
+    layer: LayerDissection, images: Mapping[int, Picture], count: int = 16, size: int = 96, judge: str = ""
 ) -> Image.Image | None:
     """Return the best and the worst labelled neurons of a layer, each a captioned row, best first.
 
@@ -115,6 +130,7 @@ def layer_montage(
         images: Pictures by sample id.
         count: Most neurons shown.
         size: Side of a tile in pixels.
+        judge: Name of the evaluator whose verdict and answers are shown, see `neuron_montage`.
 
     Returns:
         The picture, or ``None`` if no labelled neuron has top images.
@@ -127,7 +143,7 @@ def layer_montage(
     neurons = best_and_worst(layer.neurons, count)
     if not neurons:
         return None
-    rows = [_captioned(neuron, images, size) for neuron in neurons]
+    rows = [_captioned(neuron, images, size, judge) for neuron in neurons]
     gap = size // 8
     width = max(row.width for row in rows) + 2 * gap
     canvas = Image.new("RGB", (width, sum(row.height + gap for row in rows) + gap), BACKGROUND)
@@ -183,11 +199,15 @@ def _placeholder(size: int) -> Image.Image:
     return canvas
 
 
-def _captioned(neuron: NeuronLabel, images: Mapping[int, Picture], size: int) -> Image.Image:
-    strip = montage([images.get(top.sample_id) for top in neuron.top_images], size)
+def _captioned(neuron: NeuronLabel, images: Mapping[int, Picture], size: int, judge: str) -> Image.Image:
+    pictures = [images.get(top.sample_id) for top in neuron.top_images]
+    strip = montage(pictures, size, answers=top_answers(neuron, judge))
     height = max(12, size // 7)
     font = ImageFont.load_default(height)
     numbers = f"unit {neuron.unit}   score {neuron.score:.3f}   quality {neuron.quality:.3f}"
+    verdict = verdict_text(neuron, judge)
+    if verdict:
+        numbers = f"{numbers}   {verdict}"
     line = int(height * 1.4)
     width = max(strip.width, int(font.getlength(numbers)))
     canvas = Image.new("RGB", (width, 2 * line + strip.height), BACKGROUND)

@@ -1,11 +1,11 @@
-"""A report as rows for tables and as scalars for loggers."""
+"""A report as rows for tables."""
 
-import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from lightning_dissect.fingerprint import fingerprint
+from lightning_dissect.label_evaluation import LabelEvaluation
+from lightning_dissect.report.answers import answer_text
+from lightning_dissect.report.scalars import judged_values
 from lightning_dissect.types import (
     NAN,
     STATUSES,
@@ -14,8 +14,6 @@ from lightning_dissect.types import (
     LabelTrust,
     NeuronLabel,
     ScoredConcept,
-    summarise,
-    summarise_metrics,
 )
 
 NEURON_COLUMNS = (
@@ -35,7 +33,7 @@ NEURON_COLUMNS = (
     "epoch",
     "step",
 )
-"""The columns of `neuron_rows`, in order; those of `DissectionReport.label_metrics` follow ``quality``."""
+"""The columns of `neuron_rows`, in order; those of metrics and evaluators follow ``quality``."""
 
 LAYER_COLUMNS = (
     "epoch",
@@ -47,28 +45,28 @@ LAYER_COLUMNS = (
     "distinct_labels",
     "quality",
 )
-"""The columns of `layer_rows`, in order; means and numbers of undefined scores of the metrics follow ``quality``."""
+"""The columns of `layer_rows`, in order; those of metrics and evaluators follow ``quality``."""
 
 
 def neuron_columns(report: DissectionReport) -> tuple[str, ...]:
-    """Return the columns of `neuron_rows`, one per metric among them.
+    """Return the columns of `neuron_rows`: one per metric and three per evaluator are among them.
 
     Args:
         report: The dissection.
 
     """
-    return _after_quality(NEURON_COLUMNS, [metric.name for metric in report.label_metrics])
+    metrics = (metric.name for metric in report.label_metrics)
+    return _after_quality(NEURON_COLUMNS, [*metrics, *_evaluator_cells(report, {})])
 
 
 def layer_columns(report: DissectionReport) -> tuple[str, ...]:
-    """Return the columns of `layer_rows`, two per metric among them.
+    """Return the columns of `layer_rows`: two per metric and one per rate of an evaluator are among them.
 
     Args:
         report: The dissection.
 
     """
-    names = [name for metric in report.label_metrics for name in (metric.name, f"{metric.name}_undefined")]
-    return _after_quality(LAYER_COLUMNS, names)
+    return _after_quality(LAYER_COLUMNS, list(judged_values(report, ())))
 
 
 def _after_quality(columns: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
@@ -83,7 +81,9 @@ def neuron_rows(report: DissectionReport, neurons: Iterable[NeuronLabel] | None 
     of the best candidate. They and metrics are NaN for a neuron without candidates, and where trust was not judged.
     ``contenders`` names the candidates that may be the best, ``runner_ups`` those after the best, with their scores,
     ``specificity`` whether the label says too much or too little, if the vocabulary has a hierarchy; these three are
-    texts for people.
+    texts for people. For each evaluator ``<evaluator>`` is ``"yes"`` or ``"no"``, empty where it did not judge the
+    label, and ``<evaluator>_precision`` and ``<evaluator>_recall`` say on which side it errs. The discrimination of a
+    single label is one draw and has a meaning as a mean only, so that `layer_rows` has it.
 
     Args:
         report: The dissection.
@@ -106,6 +106,7 @@ def neuron_rows(report: DissectionReport, neurons: Iterable[NeuronLabel] | None 
             "score": float(neuron.score),
             "quality": float(neuron.quality),
             **{metric.name: float(neuron.metrics.get(metric.name, NAN)) for metric in report.label_metrics},
+            **_evaluator_cells(report, neuron.evaluations),
             **_trust_cells(neuron.trust),
             "runner_ups": runner_ups_text(neuron.runner_ups),
             "status": neuron.status,
@@ -115,6 +116,16 @@ def neuron_rows(report: DissectionReport, neurons: Iterable[NeuronLabel] | None 
         }
         for neuron in (report.neurons if neurons is None else neurons)
     ]
+
+
+def _evaluator_cells(report: DissectionReport, found: Mapping[str, LabelEvaluation]) -> dict[str, float | str]:
+    cells: dict[str, float | str] = {}
+    for name in (evaluator.name for evaluator in report.evaluators):
+        judged = found.get(name)
+        cells[name] = answer_text(judged.yes if judged else None)
+        cells[f"{name}_precision"] = judged.precision if judged else NAN
+        cells[f"{name}_recall"] = judged.recall if judged else NAN
+    return cells
 
 
 def _trust_cells(trust: LabelTrust | None) -> dict[str, float | str]:
@@ -174,112 +185,24 @@ def layer_rows(report: DissectionReport) -> list[dict[str, Any]]:
         ('fc', 1, 0.4)
 
     """
+    whole = {
+        *(f"{metric.name}_undefined" for metric in report.label_metrics),
+        *(f"{evaluator.name}_evaluated" for evaluator in report.evaluators),
+    }
     rows = []
     for layer in report.layers:
         metrics = layer.metrics
         quality = metrics.pop("quality")
-        counts = {name: int(value) for name, value in metrics.items()}
-        judged = summarise_metrics(layer.neurons, [metric.name for metric in report.label_metrics])
+        judged = judged_values(report, layer.neurons)
         rows.append(
             {
                 "epoch": report.epoch,
                 "step": report.step,
                 "cycle": report.cycle,
                 "layer": layer.layer,
-                **counts,
+                **{name: int(value) for name, value in metrics.items()},
                 "quality": quality,
-                **{name: int(value) if name.endswith("_undefined") else value for name, value in judged.items()},
+                **{name: int(value) if name in whole else value for name, value in judged.items()},
             }
         )
     return rows
-
-
-def key_name(layer: str) -> str:
-    """Return a layer's name as loggers can sort by it: every character but letters, digits and ``_`` becomes ``_``.
-
-    Args:
-        layer: Full module name; the empty name of the model itself becomes ``_``.
-
-    Example:
-        >>> key_name("encoder.layers.3")
-        'encoder_layers_3'
-
-    """
-    return re.sub(r"[^A-Za-z0-9_]", "_", layer) or "_"
-
-
-def key_names(layers: Iterable[str]) -> dict[str, str]:
-    """Return the key of every layer, with distinct keys for distinct layers.
-
-    Layers whose `key_name` is the same, such as ``a.b`` and ``a_b``, get eight hexadecimal digits that depend on their
-    own name only, so that keys stay the same from one dissection to the next.
-
-    Args:
-        layers: Full module names.
-
-    Example:
-        >>> key_names(["layer3", "layer4.1"])
-        {'layer3': 'layer3', 'layer4.1': 'layer4_1'}
-
-    """
-    names = dict.fromkeys(layers)
-    shared = Counter(key_name(name) for name in names)
-    return {
-        name: key_name(name) if shared[key_name(name)] == 1 else f"{key_name(name)}_{fingerprint(name)[:8]}"
-        for name in names
-    }
-
-
-def metric_values(report: DissectionReport) -> dict[str, float]:
-    """Return the scalars of a dissection, those that checkpoints and early stopping can monitor.
-
-    ``<at>`` is ``<name>/<layer>/`` for each layer (the report's name, the layer as in `key_names`), and ``<name>/`` for
-    all layers together:
-
-    ==========================  ================================================================================
-    ``<at>quality``             mean quality of the best candidates, in ``[-1, 1]``; NaN if no neuron has one
-    ``<at>labelled``            neurons with one label that is best
-    ``<at>ambiguous``           neurons of which several labels may be the best
-    ``<at>no_clear_function``   neurons whose label is withheld: chance or an untrained network would do as well
-    ``<at>dead``                neurons with the same activation on every image
-    ``<at>non_finite``          neurons with an activation that is NaN or infinite
-    ``<at>distinct_labels``     different labels that are not withheld
-    ``<at><metric>``            mean of a metric over the neurons where it is finite; NaN if it is nowhere
-    ``<at><metric>_undefined``  neurons with a best candidate of which that metric says nothing
-    ``<at>too_specific_share``  labels whose superclass describes the neuron better, as a share of those judged
-    ``<at>too_generic_share``   labels of which a subclass describes the neuron better, likewise
-    ==========================  ================================================================================
-
-    Each count of neurons has a ``<at>..._share`` beside it, a share of all neurons in ``[0, 1]``, NaN of no neurons.
-    ``<metric>`` is each of the metrics
-    that judged the labels. The last two are there only where the vocabulary has a hierarchy.
-
-    Args:
-        report: The dissection.
-
-    Example:
-        >>> from lightning_dissect.types import LayerDissection
-        >>> layer = LayerDissection("layer4.1", (NeuronLabel("layer4.1", 0, "dead"),))
-        >>> values = metric_values(DissectionReport(epoch=0, step=0, cycle=0, layers=(layer,), num_images=9))
-        >>> values["dissection/layer4_1/dead"], values["dissection/dead_share"]
-        (1.0, 1.0)
-
-    """
-    keys = key_names(layer.layer for layer in report.layers)
-    judges = [metric.name for metric in report.label_metrics]
-    values = _scalars(report.neurons, judges, f"{report.name}/")
-    for layer in report.layers:
-        values |= _scalars(layer.neurons, judges, f"{report.name}/{keys[layer.layer]}/")
-    return values
-
-
-def _scalars(neurons: tuple[NeuronLabel, ...], judges: Sequence[str], prefix: str) -> dict[str, float]:
-    metrics = summarise(neurons)
-    total = metrics.pop("neurons")
-    for name in STATUSES:
-        metrics[f"{name}_share"] = metrics[name] / total if total else NAN
-    verdicts = [neuron.specificity.verdict for neuron in neurons if neuron.specificity is not None]
-    for verdict in ("too specific", "too generic") if verdicts else ():
-        metrics[f"{verdict.replace(' ', '_')}_share"] = verdicts.count(verdict) / len(verdicts)
-    metrics |= summarise_metrics(neurons, judges)
-    return {f"{prefix}{name}": value for name, value in metrics.items()}

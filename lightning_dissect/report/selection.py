@@ -1,7 +1,7 @@
 """Which neurons to show where there is no room for all."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from lightning_dissect.types import NeuronLabel
 
@@ -19,6 +19,8 @@ def by_quality(neurons: Sequence[NeuronLabel]) -> list[NeuronLabel]:
 def best_and_worst(neurons: Sequence[NeuronLabel], count: int) -> list[NeuronLabel]:
     """Return the best and the worst labelled neurons by quality, best first.
 
+    Half of the places go to neurons that evaluators judged, as far as there are any.
+
     Args:
         neurons: Any neurons; those without a quality or without top images are left out.
         count: Most neurons returned; the better half has one more if it is odd.
@@ -31,15 +33,14 @@ def best_and_worst(neurons: Sequence[NeuronLabel], count: int) -> list[NeuronLab
         [8, 7, 0]
 
     """
-    ranked = [neuron for neuron in by_quality(neurons) if math.isfinite(neuron.quality) and neuron.top_images]
-    if len(ranked) <= count:
-        return ranked
-    worst = count // 2
-    return ranked[: count - worst] + ranked[len(ranked) - worst :]
+    shown = [neuron for neuron in by_quality(neurons) if math.isfinite(neuron.quality) and neuron.top_images]
+    return _judged_among(shown, count, _ends)
 
 
 def evenly_spread(neurons: Sequence[NeuronLabel], count: int) -> list[NeuronLabel]:
     """Return ``count`` neurons at even distances in the order of quality, the first and the last among them.
+
+    Half of the places go to neurons that evaluators judged, as far as there are any, spread likewise.
 
     Args:
         neurons: Any neurons.
@@ -51,9 +52,30 @@ def evenly_spread(neurons: Sequence[NeuronLabel], count: int) -> list[NeuronLabe
         [0, 4, 8]
 
     """
-    ranked = by_quality(neurons)
+    return _judged_among(by_quality(neurons), count, _spread)
+
+
+def _judged_among(
+    ranked: list[NeuronLabel], count: int, choose: Callable[[list[int], int], list[int]]
+) -> list[NeuronLabel]:
     if len(ranked) <= count:
         return ranked
+    judged = [place for place, neuron in enumerate(ranked) if neuron.evaluations]
+    chosen = set(choose(judged, -(-count // 2)))
+    others = [place for place in range(len(ranked)) if place not in chosen]
+    return [ranked[place] for place in sorted(chosen.union(choose(others, count - len(chosen))))]
+
+
+def _ends(places: list[int], count: int) -> list[int]:
+    if len(places) <= count:
+        return places
+    worst = count // 2
+    return places[: count - worst] + places[len(places) - worst :]
+
+
+def _spread(places: list[int], count: int) -> list[int]:
+    if len(places) <= count:
+        return places
     if count < 2:
-        return ranked[:count]
-    return [ranked[index * (len(ranked) - 1) // (count - 1)] for index in range(count)]
+        return places[:count]
+    return [places[index * (len(places) - 1) // (count - 1)] for index in range(count)]

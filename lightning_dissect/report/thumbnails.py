@@ -9,15 +9,22 @@ from lightning_dissect.types import DissectionReport, NeuronLabel
 SIDES = (160, 128, 96, 72, 56)
 """Sides of a thumbnail in pixels, the largest that fits is used."""
 
+JUDGED_SIDE = 96
+"""Largest side of images that are not among the most activating."""
+
+JUDGED_SHARE = 0.25
+"""Part of the budget that top images leave to other images if they can do with less than all."""
+
 JPEG_QUALITY = 78
 
 
 def thumbnails(report: DissectionReport, budget: int = 8_000_000) -> dict[int, str]:
     """Encode every image that the report shows, once, as a JPEG in base64.
 
-    The side of all thumbnails is the largest of `SIDES` at which, by a typical photo, all images fit the budget. If
+    The side of the top images is the largest of `SIDES` at which, by a typical photo, all of them fit the budget. If
     even the smallest does not fit, images are taken by their rank within neurons (every neuron's first image before any
-    second one) until the budget is spent.
+    second one) until the budget is spent. Other images, by which evaluators judge labels, are shown smaller: they take
+    what the top images leave, for which top images that fit leave them `JUDGED_SHARE` of the budget.
 
     Args:
         report: The dissection.
@@ -27,8 +34,20 @@ def thumbnails(report: DissectionReport, budget: int = 8_000_000) -> dict[int, s
         Base64 by sample id.
 
     """
-    ids = [sample_id for sample_id in _ids_by_rank(report.neurons) if sample_id in report.images]
-    side = next((side for side in SIDES if len(ids) * _typical_length(side) <= budget), SIDES[-1])
+    top = [sample_id for sample_id in _by_rank(_top_ids(report.neurons)) if sample_id in report.images]
+    shown = set(top)
+    others = [
+        sample_id
+        for sample_id in _by_rank(_judged_ids(report.neurons))
+        if sample_id in report.images and sample_id not in shown
+    ]
+    encoded = _encoded(report, top, _side(top, budget * (1 - JUDGED_SHARE) if others else budget), budget)
+    left = budget - sum(map(len, encoded.values()))
+    sides = [side for side in SIDES if side <= JUDGED_SIDE]
+    return encoded | _encoded(report, others, _side(others, left, sides), left)
+
+
+def _encoded(report: DissectionReport, ids: Sequence[int], side: int, budget: int) -> dict[int, str]:
     encoded: dict[int, str] = {}
     for sample_id in ids:
         text = base64.b64encode(jpeg_bytes(tile(report.images[sample_id], side), JPEG_QUALITY)).decode("ascii")
@@ -39,16 +58,22 @@ def thumbnails(report: DissectionReport, budget: int = 8_000_000) -> dict[int, s
     return encoded
 
 
-def _ids_by_rank(neurons: Sequence[NeuronLabel]) -> list[int]:
-    ranks = max((len(neuron.top_images) for neuron in neurons), default=0)
-    return list(
-        dict.fromkeys(
-            neuron.top_images[rank].sample_id
-            for rank in range(ranks)
-            for neuron in neurons
-            if rank < len(neuron.top_images)
-        )
-    )
+def _top_ids(neurons: Sequence[NeuronLabel]) -> list[list[int]]:
+    return [[image.sample_id for image in neuron.top_images] for neuron in neurons]
+
+
+def _judged_ids(neurons: Sequence[NeuronLabel]) -> list[list[int]]:
+    return [[image.sample_id for image in neuron.judged_images] for neuron in neurons if neuron.judged_images]
+
+
+def _by_rank(ids: Sequence[Sequence[int]]) -> list[int]:
+    """Return the first of every list before the second of any, none of them twice."""
+    ranks = max(map(len, ids), default=0)
+    return list(dict.fromkeys(each[rank] for rank in range(ranks) for each in ids if rank < len(each)))
+
+
+def _side(ids: Sequence[int], budget: float, sides: Sequence[int] = SIDES) -> int:
+    return next((side for side in sides if len(ids) * _typical_length(side) <= budget), sides[-1])
 
 
 def _typical_length(side: int) -> float:

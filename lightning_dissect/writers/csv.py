@@ -1,4 +1,4 @@
-"""Spreadsheets of the neurons, of the layers over time, and labels in the form of CLIP-Dissect."""
+"""Spreadsheets of the neurons, of the layers over time, of judged images, and labels in the form of CLIP-Dissect."""
 
 import csv
 import io
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lightning_dissect.report.evaluation_rows import EVALUATION_COLUMNS, evaluation_rows
 from lightning_dissect.report.rows import layer_columns, layer_rows, neuron_columns, neuron_rows
 from lightning_dissect.types import DissectionReport
 from lightning_dissect.writers.base import WRITERS
@@ -19,12 +20,15 @@ DESCRIPTION_COLUMNS = ("layer", "unit", "description", "similarity")
 @WRITERS.register("csv")
 @dataclass(frozen=True)
 class CSVWriter:
-    r"""Writes ``neurons.csv``, ``layers.csv`` and ``descriptions.csv``.
+    r"""Writes ``neurons.csv``, ``layers.csv``, ``descriptions.csv`` and, where evaluators judge, ``evaluations.csv``.
 
     * ``neurons.csv`` holds all neurons of the newest dissection. It is meant for people: a text that a spreadsheet
       would run as a formula (it begins with ``= + - @``, a tab or a carriage return) gets an apostrophe in front.
     * ``layers.csv`` holds one row per layer and cycle of the run. A resumed run replaces the rows of the cycles after
-      the one it was resumed from, so that no cycle is there twice.
+      the one it was resumed from, so that no cycle is there twice. Columns of metrics and evaluators that the run no
+      longer has are kept.
+    * ``evaluations.csv`` holds what evaluators say of every image by which they judged a label, in the newest
+      dissection in which they judged any; dissections without leave it as it is. It is meant for people too.
     * ``descriptions.csv`` holds the labels of the newest dissection with the columns of CLIP-Dissect's own output,
       letter for letter, for programs that read it. Neurons without a label have no row.
 
@@ -57,13 +61,16 @@ class CSVWriter:
         if report.dirpath is None:
             return
         rows = neuron_rows(report)
-        guarded = ({name: _inert(value) for name, value in row.items()} for row in rows)
-        history = [*_earlier_rows(report.dirpath / "layers.csv", report.cycle), *layer_rows(report)]
+        known, earlier = _earlier_rows(report.dirpath / "layers.csv", report.cycle)
         tables = {
-            "neurons.csv": _table(neuron_columns(report), guarded),
-            "layers.csv": _table(layer_columns(report), history),
+            "neurons.csv": _table(neuron_columns(report), map(_guarded, rows)),
+            "layers.csv": _table(
+                tuple(dict.fromkeys((*layer_columns(report), *known))), [*earlier, *layer_rows(report)]
+            ),
             "descriptions.csv": _table(DESCRIPTION_COLUMNS, _descriptions(rows)),
         }
+        if any(neuron.evaluations for neuron in report.neurons):
+            tables["evaluations.csv"] = _table(EVALUATION_COLUMNS, map(_guarded, evaluation_rows(report)))
         for name, text in tables.items():
             write_whole(report.dirpath / name, text)
 
@@ -79,16 +86,18 @@ def _descriptions(rows: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]
             }
 
 
-def _earlier_rows(path: Path, cycle: int) -> list[dict[str, str]]:
+def _earlier_rows(path: Path, cycle: int) -> tuple[Sequence[str], list[dict[str, str]]]:
+    """Return the columns of a history and its rows of earlier cycles."""
     if not path.exists():
-        return []
+        return (), []
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
-        if "cycle" not in (reader.fieldnames or ()):
+        columns = reader.fieldnames or ()
+        if "cycle" not in columns:
             raise ValueError(
                 f"Expected {str(path)!r} to have a column 'cycle' but got {reader.fieldnames}; move the file away."
             )
-        return [row for row in reader if int(row["cycle"]) < cycle]
+        return columns, [row for row in reader if int(row["cycle"]) < cycle]
 
 
 def _table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
@@ -101,6 +110,10 @@ def _table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
 
 def _cell(value: object) -> object:
     return "" if isinstance(value, float) and math.isnan(value) else value
+
+
+def _guarded(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _inert(value) for name, value in row.items()}
 
 
 def _inert(value: object) -> object:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from lightning_dissect.label_evaluation import EvaluatorDescription, JudgedImage, LabelEvaluation
+from lightning_dissect.report.scalars import judged_values
 from lightning_dissect.types import (
     DissectionReport,
     LabelSpecificity,
@@ -18,7 +20,6 @@ from lightning_dissect.types import (
     Relative,
     ScoredConcept,
     TopImage,
-    summarise_metrics,
 )
 from lightning_dissect.writers.base import WRITERS
 from lightning_dissect.writers.files import write_whole
@@ -27,6 +28,7 @@ SCHEMA = 1
 """Version of the form of the file; it grows when a reader of the old form would misread a new file."""
 
 _TRUST_NUMBERS = ("p_chance", "q_chance", "explained", "p_untrained", "q_untrained")
+_EVALUATION_NUMBERS = ("precision", "recall", "shuffled", "discrimination", "chance")
 
 
 @WRITERS.register("json")
@@ -108,11 +110,12 @@ def read_report(path: Path | str) -> DissectionReport:
         logger_step=record["logger_step"],
         name=record["name"],
         label_metrics=tuple(map(_description, record.get("label_metrics", ()))),
+        evaluators=tuple(map(_evaluator, record.get("evaluators", ()))),
+        reference_images=tuple(record.get("reference_images", ())),
     )
 
 
 def _report_record(report: DissectionReport) -> dict[str, Any]:
-    judges = [metric.name for metric in report.label_metrics]
     return {
         "schema": SCHEMA,
         "name": report.name,
@@ -123,15 +126,17 @@ def _report_record(report: DissectionReport) -> dict[str, Any]:
         "num_images": report.num_images,
         "settings": dict(report.settings),
         "label_metrics": [_description_record(metric) for metric in report.label_metrics],
+        "evaluators": [vars(item) | {"seconds": _value(item.seconds)} for item in report.evaluators],
+        "reference_images": list(report.reference_images),
         "metrics": {
-            name: _value(value) for name, value in (report.metrics | summarise_metrics(report.neurons, judges)).items()
+            name: _value(value) for name, value in (report.metrics | judged_values(report, report.neurons)).items()
         },
         "layers": [
             {
                 "layer": layer.layer,
                 "metrics": {
                     name: _value(value)
-                    for name, value in (layer.metrics | summarise_metrics(layer.neurons, judges)).items()
+                    for name, value in (layer.metrics | judged_values(report, layer.neurons)).items()
                 },
                 "undefined": {metric: dict(reasons) for metric, reasons in layer.undefined.items()},
                 "neurons": [_neuron_record(neuron) for neuron in layer.neurons],
@@ -155,7 +160,34 @@ def _neuron_record(neuron: NeuronLabel) -> dict[str, Any]:
         "trust": None if neuron.trust is None else _trust_record(neuron.trust),
         "specificity": None if neuron.specificity is None else _specificity_record(neuron.specificity),
         "metrics": {name: _value(value) for name, value in neuron.metrics.items()},
+        "judged_images": [
+            vars(item) | {"activation": _value(item.activation), "weight": _value(item.weight)}
+            for item in neuron.judged_images
+        ],
+        "evaluations": {name: _evaluation_record(found) for name, found in neuron.evaluations.items()},
     }
+
+
+def _evaluator(record: dict[str, Any]) -> EvaluatorDescription:
+    return EvaluatorDescription(**record | {"seconds": _number(record["seconds"])})
+
+
+def _evaluation_record(found: LabelEvaluation) -> dict[str, Any]:
+    return {
+        "yes": found.yes,
+        "scores": list(map(_value, found.scores)),
+        "answers": list(found.answers),
+        **{name: _value(getattr(found, name)) for name in _EVALUATION_NUMBERS},
+    }
+
+
+def _evaluation(record: dict[str, Any]) -> LabelEvaluation:
+    numbers = {name: _number(record[name]) for name in _EVALUATION_NUMBERS}
+    return LabelEvaluation(record["yes"], tuple(map(_number, record["scores"])), tuple(record["answers"]), **numbers)
+
+
+def _judged_image(record: dict[str, Any]) -> JudgedImage:
+    return JudgedImage(**record | {"activation": _number(record["activation"]), "weight": _number(record["weight"])})
 
 
 def _trust_record(trust: LabelTrust) -> dict[str, Any]:
@@ -227,6 +259,8 @@ def _layer(record: dict[str, Any]) -> LayerDissection:
             trust=_trust(item.get("trust")),
             specificity=_specificity(item.get("specificity")),
             metrics={name: _number(value) for name, value in item.get("metrics", {}).items()},
+            judged_images=tuple(map(_judged_image, item.get("judged_images", ()))),
+            evaluations={name: _evaluation(found) for name, found in item.get("evaluations", {}).items()},
         )
         for item in record["neurons"]
     )

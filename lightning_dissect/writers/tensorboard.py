@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from lightning_dissect.checks import check_positive
+from lightning_dissect.report.answers import first_judge
 from lightning_dissect.report.montage import layer_montage
-from lightning_dissect.report.rows import key_names, neuron_columns, neuron_rows
+from lightning_dissect.report.rows import neuron_columns, neuron_rows
+from lightning_dissect.report.scalars import key_names
 from lightning_dissect.report.selection import evenly_spread
 from lightning_dissect.types import DissectionReport, LayerDissection
 from lightning_dissect.writers.base import WRITERS
@@ -24,9 +26,12 @@ LEFT_OUT = ("layer", "epoch", "step")
 class TensorBoardWriter:
     """Logs a report to every ``TensorBoardLogger``: a montage and a Markdown table per layer.
 
+    Where evaluators judged labels, half of the neurons shown are such that they judged, if there are as many; each
+    image is framed and marked right or wrong by the first evaluator that judged any, which the captions name.
+
     Args:
         max_rows: Most rows of a table; above it, neurons at even distances in the order of quality.
-        max_neurons: Most neurons in a montage, half of them the best and half the worst.
+        max_neurons: Most neurons in a montage, the best and the worst.
 
     Raises:
         ValueError:
@@ -48,10 +53,11 @@ class TensorBoardWriter:
         """Write a report, see `ReportWriter`."""
         keys = key_names(layer.layer for layer in report.layers)
         step = report.step if report.logger_step is None else report.logger_step
+        judge = first_judge(report, report.neurons)
         for logger in loggers_called(loggers, "TensorBoardLogger"):
             for layer in report.layers:
                 tag = f"{report.name}/{keys[layer.layer]}"
-                picture = layer_montage(layer, report.images, self.max_neurons)
+                picture = layer_montage(layer, report.images, self.max_neurons, judge=judge)
                 if picture is not None:
                     logger.experiment.add_image(f"{tag}/top_images", np.asarray(picture), step, dataformats="HWC")
                 logger.experiment.add_text(f"{tag}/neurons", self._table(report, layer), step)

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from lightning_dissect.checks import check_positive
+from lightning_dissect.report.answers import first_judge, verdict_text
 from lightning_dissect.report.montage import neuron_montage, tiles
 from lightning_dissect.report.page import render_page
-from lightning_dissect.report.rows import key_names, neuron_columns, neuron_rows
+from lightning_dissect.report.rows import neuron_columns, neuron_rows
+from lightning_dissect.report.scalars import key_names
 from lightning_dissect.report.selection import best_and_worst, evenly_spread
 from lightning_dissect.types import DissectionReport, NeuronLabel, Picture
 from lightning_dissect.writers.base import WRITERS
@@ -41,6 +43,10 @@ class WandbWriter:
     * ``<name>/<layer>/top_images``: montages of the best and the worst neurons, captioned.
     * ``<name>/report``: the HTML page.
     * ``trainer/global_step``: the step at which Lightning's own scalars of the same validation stand.
+
+    Where evaluators judged labels, each image of a montage is framed and marked right or wrong by the first of them
+    that judged any, which the captions name, and half of the neurons shown are such that they judged, if there are as
+    many.
 
     W&B's limits hold: above 10,000 neurons the table has rows at even distances in the order of quality, and so has the
     column of montages above ``max_montages``; a line in the log says so. The pictures of a table lie in W&B's staging
@@ -89,19 +95,20 @@ class WandbWriter:
 
         keys = key_names(layer.layer for layer in report.layers)
         pictures = tiles(report.images, self.tile_size)
-        payload: dict[str, Any] = {f"{report.name}/neurons": self._table(report, pictures)}
+        judge = first_judge(report, report.neurons)
+        payload: dict[str, Any] = {f"{report.name}/neurons": self._table(report, pictures, judge)}
         for layer in report.layers:
             shown = best_and_worst(layer.neurons, self.images_per_layer)
             if shown:
                 payload[f"{report.name}/{keys[layer.layer]}/top_images"] = [
-                    self._image(neuron, pictures, _caption(report, neuron)) for neuron in shown
+                    self._image(neuron, pictures, judge, _caption(report, neuron, judge)) for neuron in shown
                 ]
         if self.html:
             payload[f"{report.name}/report"] = wandb.Html(io.StringIO(render_page(report)), inject=False)
         payload["trainer/global_step"] = report.step if report.logger_step is None else report.logger_step
         return payload
 
-    def _table(self, report: DissectionReport, pictures: Mapping[int, Picture]) -> object:
+    def _table(self, report: DissectionReport, pictures: Mapping[int, Picture], judge: str) -> object:
         import wandb
 
         kept = set(map(_place, evenly_spread(report.neurons, MAX_ROWS)))
@@ -116,23 +123,35 @@ class WandbWriter:
                 len(shown),
             )
         rows = [
-            [*row.values(), self._image(neuron, pictures) if _place(neuron) in shown else None]
+            [*row.values(), self._image(neuron, pictures, judge) if _place(neuron) in shown else None]
             for row, neuron in zip(neuron_rows(report, neurons), neurons, strict=True)
         ]
         columns = neuron_columns(report)
-        kinds = [*(_COLUMN_TYPES.get(name, float) for name in columns), wandb.Image]
-        return wandb.Table(columns=[*columns, "montage"], data=rows, dtype=kinds)
+        kinds = [_COLUMN_TYPES.get(name, float) for name in columns]
+        for evaluator in report.evaluators:
+            kinds[columns.index(evaluator.name)] = str
+        return wandb.Table(columns=[*columns, "montage"], data=rows, dtype=[*kinds, wandb.Image])
 
-    def _image(self, neuron: NeuronLabel, pictures: Mapping[int, Picture], caption: str | None = None) -> object:
+    def _image(
+        self, neuron: NeuronLabel, pictures: Mapping[int, Picture], judge: str, caption: str | None = None
+    ) -> object:
         import wandb
 
-        return wandb.Image(neuron_montage(neuron, pictures, self.tile_size), caption=caption, file_type="jpg")
+        return wandb.Image(neuron_montage(neuron, pictures, self.tile_size, judge), caption=caption, file_type="jpg")
 
 
 def _place(neuron: NeuronLabel) -> tuple[str, int]:
     return neuron.layer, neuron.unit
 
 
-def _caption(report: DissectionReport, neuron: NeuronLabel) -> str:
-    numbers = f"score {neuron.score:.3f} | quality {neuron.quality:.3f} | unit {neuron.unit}"
-    return f"{neuron.title} | {numbers} | epoch {report.epoch} | step {report.step}"
+def _caption(report: DissectionReport, neuron: NeuronLabel, judge: str) -> str:
+    parts = (
+        neuron.title,
+        f"score {neuron.score:.3f}",
+        f"quality {neuron.quality:.3f}",
+        verdict_text(neuron, judge),
+        f"unit {neuron.unit}",
+        f"epoch {report.epoch}",
+        f"step {report.step}",
+    )
+    return " | ".join(filter(None, parts))

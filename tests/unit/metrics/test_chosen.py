@@ -16,7 +16,8 @@ from lightning_dissect.metrics import (
     passing_metrics,
 )
 from lightning_dissect.metrics.chosen import RESERVED
-from lightning_dissect.report.rows import LAYER_COLUMNS, NEURON_COLUMNS, metric_values
+from lightning_dissect.report.rows import LAYER_COLUMNS, NEURON_COLUMNS
+from lightning_dissect.report.scalars import metric_values
 from tests.helpers.small_report import small_report
 
 
