@@ -36,7 +36,7 @@ from lightning_dissect.probe import (
 )
 from lightning_dissect.progress_bar import ProgressBar
 from lightning_dissect.recording import Pooling
-from lightning_dissect.report import metric_values
+from lightning_dissect.report import metric_values, values_of_evaluators
 from lightning_dissect.similarity import Similarity
 from lightning_dissect.types import DissectionReport, LayerDissection
 from lightning_dissect.writers import WRITERS, ReportWriter, default_writers, run_folder, unused_folder
@@ -66,7 +66,7 @@ class NeuronDissection(_Callback):
     same per layer as ``dissection/<layer>/quality``, where every character of the layer's name but letters, digits and
     ``_`` becomes ``_``. Each of ``metrics`` adds its mean, such as ``dissection/<layer>/auprc``, and the count
     ``dissection/<layer>/auprc_undefined``. Each of ``evaluators`` adds the share of labels that it says yes to, such as
-    ``dissection/<layer>/vqa_rate``, beside ``vqa_shuffled_rate``, the same for labels of other neurons, ``vqa_precision``,
+    ``dissection/<layer>/vqa_rate``, the same for labels of other neurons, ``vqa_shuffled_rate``, and ``vqa_precision``,
     ``vqa_recall``, ``vqa_control_rate``, ``vqa_discrimination`` and ``vqa_evaluated``.
 
     Args:
@@ -473,10 +473,13 @@ class NeuronDissection(_Callback):
             the scalars of evaluators are the last ones, so that what monitors them always finds some.
 
         """
-        rates = evaluation_values(report) or self._rates
-        failures = [f"{judge.name} could not judge labels. {judge.failure}" for judge in report.evaluators if judge.failure]
+        values = metric_values(report)
+        rates = values_of_evaluators(values, report.evaluators) or self._rates
+        failures = [
+            f"{judge.name} could not judge labels. {judge.failure}" for judge in report.evaluators if judge.failure
+        ]
         written = [_failure_of(writer, report, trainer) for writer in self._writers]
-        return metric_values(report) | rates, rates, failures + [failure for failure in written if failure is not None]
+        return values | rates, rates, failures + [failure for failure in written if failure is not None]
 
     def _log(self, pl_module: LightningModule, metrics: Mapping[str, float]) -> None:
         self._has_logged = True
@@ -491,7 +494,7 @@ class NeuronDissection(_Callback):
             empty = DissectionReport(
                 0, 0, 0, layers, num_images=0, name=self.name, label_metrics=judges, evaluators=evaluators
             )
-            self._log(pl_module, dict.fromkeys(metric_values(empty) | evaluation_values(empty), float("nan")))
+            self._log(pl_module, dict.fromkeys(metric_values(empty), float("nan")))
         self._complain(f"This validation could not be dissected.\n{reason}")
 
     def _complain(self, reason: str) -> None:

@@ -72,8 +72,8 @@ class Dissector:
         false_discovery_rate: Share of wrong discoveries in a layer that is put up with; labels that would need more are
             withheld. ``None`` judges no label.
         untrained_networks: Copies of the model with random weights that run along during the first dissection, so that
-            a label is withheld if they explain as much; 0 holds labels against chance alone, as those of a layer are
-            that has too few neurons to compare with: fewer than 10 where there are 4 copies.
+            a label is withheld if they explain as much; 0 holds labels against chance alone, as do narrow layers, of
+            fewer than 10 neurons where there are 4 copies.
         evaluators: Evaluators that judge labels by looking at images, by name or as objects, see
             `lightning_dissect.evaluators`.
         evaluation: How many labels they judge, by which images and in what time; without evaluators images are only
@@ -154,9 +154,7 @@ class Dissector:
         return () if self.panel is None else self.panel.descriptions
 
     def check_encoder(self) -> None:
-        """Check that the encoder can be used, so that what is missing is known before time is spent.
-
-        It is loaded for that only where its weights are not known from an earlier run.
+        """Check that the encoder can be used; it is loaded only where its weights are not known from an earlier run.
 
         Raises:
             ModuleNotFoundError:

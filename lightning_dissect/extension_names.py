@@ -58,34 +58,6 @@ def form_of(extension: object, untold: Collection[str] = ()) -> str:
     return f"{type(extension).__name__}({told})"
 
 
-def check_distinct(argument: str, names: Sequence[str], keys: Sequence[str], reserved: Collection[str]) -> None:
-    """Check that the names of extensions do not collide.
-
-    Args:
-        argument: What the user calls the extensions.
-        names: Their names.
-        keys: All keys and columns that the names make.
-        reserved: Keys and columns that reports have already.
-
-    Raises:
-        ValueError:
-            If a key comes twice or is reserved.
-
-    """
-    repeated = [key for key, count in Counter(keys).items() if count > 1]
-    if repeated:
-        raise ValueError(
-            f"Expected `{argument}` to have distinct names but got {repeated[0]!r} more than once. "
-            "Leave one out, or register the classes under names of their own."
-        )
-    taken = [name for name in (*names, *keys) if name in reserved]
-    if taken:
-        raise ValueError(
-            f"Expected `{argument}` to have names that reports do not use but got {taken[0]!r}. "
-            "Register its class under another name."
-        )
-
-
 def _plain_name(spec: object, extension: object, registry: Registry[Any]) -> str:
     name = registry.name_of(extension) or _snake_case(type(extension).__name__)
     if isinstance(spec, str):

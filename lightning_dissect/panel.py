@@ -24,10 +24,10 @@ from lightning_dissect.evaluators import (
 from lightning_dissect.extension_names import form_of
 from lightning_dissect.fingerprint import fingerprint
 from lightning_dissect.label_evaluation import EvaluatorDescription, LabelEvaluation
-from lightning_dissect.metrics.chosen import RESERVED
 from lightning_dissect.peers import Peers
 from lightning_dissect.probe import ConceptVocabulary
 from lightning_dissect.recording import NeuronShare
+from lightning_dissect.report.evaluator_names import check_evaluator_names
 from lightning_dissect.types import DissectionReport, LayerDissection, MetricDescription, NeuronLabel
 
 Place = tuple[int, int]
@@ -281,7 +281,8 @@ def resolve_panel(
     """
     if not evaluators and plan is None:
         return None
-    chosen = chosen_evaluators(evaluators, (*RESERVED, *(metric.name for metric in metrics)))
+    chosen = chosen_evaluators(evaluators)
+    check_evaluator_names(chosen, [metric.name for metric in metrics])
     return EvaluatorPanel(chosen, plan or EvaluationPlan(), vocabulary, encoder)
 
 

@@ -1,26 +1,23 @@
 """Evaluators that a user has chosen, by name."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from lightning_dissect.evaluators.base import EVALUATORS, LabelEvaluator
-from lightning_dissect.extension_names import check_distinct, extension_names
-from lightning_dissect.label_evaluation import RATES
+from lightning_dissect.extension_names import extension_names
 
 _MEMBERS = ("family", "questions_at_once", "check", "answer", "release")
 
 
-def chosen_evaluators(
-    evaluators: Sequence[str | LabelEvaluator], reserved: Sequence[str] = ()
-) -> dict[str, LabelEvaluator]:
+def chosen_evaluators(evaluators: Sequence[str | LabelEvaluator]) -> dict[str, LabelEvaluator]:
     """Return evaluators by the name that keys and columns of reports call them.
 
     Args:
         evaluators: Registered names, with or without an argument (``"vqa:FOLDER"``), or objects.
-        reserved: Names that reports use otherwise.
 
     Raises:
         ValueError:
-            If a name is not registered, taken, or that of two evaluators which nothing tells apart.
+            If a name is not registered, or that of two evaluators which nothing tells apart.
         TypeError:
             If ``evaluators`` is no sequence, or one of them is no evaluator.
 
@@ -39,8 +36,9 @@ def chosen_evaluators(
                 f"but got {evaluator!r}."
             )
     names = extension_names(evaluators, found, EVALUATORS)
-    keys = [key for name in names for key in (name, *(f"{name}_{rate}" for rate in RATES))]
-    check_distinct("evaluators", names, keys, reserved)
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise ValueError(f"Expected `evaluators` to differ but {repeated[0]!r} is there more than once. Leave one out.")
     return dict(zip(names, found, strict=True))
 
 

@@ -1,8 +1,9 @@
 """Metrics that a user has chosen: their names, and what reports must know of them."""
 
+from collections import Counter
 from collections.abc import Sequence
 
-from lightning_dissect.extension_names import check_distinct, extension_names, form_of
+from lightning_dissect.extension_names import extension_names, form_of
 from lightning_dissect.metrics.base import METRICS, NeuronMetric
 from lightning_dissect.metrics.sanity import Subject
 from lightning_dissect.types import STATUSES, MetricDescription
@@ -51,7 +52,7 @@ def chosen_metrics(metrics: Sequence[str | NeuronMetric]) -> tuple[Subject, ...]
         if isinstance(metric, type) or not isinstance(metric, NeuronMetric):
             raise TypeError(f"Expected `metrics` to be objects with a method `score` but got {metric!r}.")
     names = extension_names(metrics, found, METRICS, UNTOLD)
-    check_distinct("metrics", names, [key for name in names for key in (name, f"{name}_undefined")], RESERVED)
+    _check_distinct(names)
     return tuple(map(Subject, names, found))
 
 
@@ -91,3 +92,19 @@ def passing_metrics() -> list[str]:
     traits = {name: METRICS.resolve(name) for name in METRICS}
     tests = ("passes_missing_labels", "passes_extra_labels")
     return [name for name, metric in traits.items() if all(getattr(metric, test, False) for test in tests)]
+
+
+def _check_distinct(names: Sequence[str]) -> None:
+    keys = Counter(key for name in names for key in (name, f"{name}_undefined"))
+    repeated = [key for key, count in keys.items() if count > 1]
+    if repeated:
+        raise ValueError(
+            f"Expected `metrics` to have distinct names but got {repeated[0]!r} more than once. "
+            "Leave one out, or register the classes under names of their own."
+        )
+    taken = [name for name in names if name in RESERVED]
+    if taken:
+        raise ValueError(
+            f"Expected `metrics` to have names that reports do not use but got {taken[0]!r}. "
+            "Register its class under another name."
+        )

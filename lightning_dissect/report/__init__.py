@@ -3,7 +3,7 @@
 from lightning_dissect.report.montage import jpeg_bytes, layer_montage, montage, neuron_montage
 from lightning_dissect.report.page import render_page
 from lightning_dissect.report.rows import layer_rows, neuron_rows
-from lightning_dissect.report.scalars import key_name, key_names, metric_values
+from lightning_dissect.report.scalars import key_name, key_names, metric_values, values_of_evaluators
 
 __all__ = [
     "jpeg_bytes",
@@ -16,4 +16,5 @@ __all__ = [
     "neuron_montage",
     "neuron_rows",
     "render_page",
+    "values_of_evaluators",
 ]

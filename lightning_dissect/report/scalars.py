@@ -2,9 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from lightning_dissect.fingerprint import fingerprint
+from lightning_dissect.label_evaluation import RATES, EvaluatorDescription
 from lightning_dissect.types import (
     NAN,
     STATUSES,
@@ -110,6 +111,23 @@ def metric_values(report: DissectionReport) -> dict[str, float]:
     for layer in report.layers:
         values |= _scalars(report, layer.neurons, f"{report.name}/{keys[layer.layer]}/")
     return values
+
+
+def values_of_evaluators(values: Mapping[str, float], evaluators: Iterable[EvaluatorDescription]) -> dict[str, float]:
+    """Return those scalars of a dissection that evaluators made.
+
+    Args:
+        values: What `metric_values` returned.
+        evaluators: The evaluators.
+
+    Example:
+        >>> values = {"dissection/fc/quality": 0.5, "dissection/fc/vqa_rate": 0.9}
+        >>> values_of_evaluators(values, [EvaluatorDescription("vqa")])
+        {'dissection/fc/vqa_rate': 0.9}
+
+    """
+    names = {f"{evaluator.name}_{rate}" for evaluator in evaluators for rate in RATES}
+    return {key: value for key, value in values.items() if key.rpartition("/")[2] in names}
 
 
 def judged_values(report: DissectionReport, neurons: tuple[NeuronLabel, ...]) -> dict[str, float]:

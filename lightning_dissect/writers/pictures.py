@@ -69,14 +69,8 @@ def read_pictures(dirpath: Path, cycle: int) -> dict[int, Picture]:
     """
     index = _index_path(dirpath, cycle)
     names: dict[str, str] = json.loads(index.read_text(encoding="utf-8")) if index.exists() else {}
-    found = {}
-    for sample_id, name in names.items():
-        try:
-            with Image.open(index.parent / name) as image:
-                found[int(sample_id)] = np.asarray(image.convert("RGB"))
-        except OSError:
-            continue
-    return found
+    pictures = ((int(sample_id), _read_picture(index.parent / name)) for sample_id, name in names.items())
+    return {sample_id: picture for sample_id, picture in pictures if picture is not None}
 
 
 def _index_path(dirpath: Path, cycle: int) -> Path:
@@ -92,3 +86,11 @@ def _write_picture(path: Path, picture: Picture) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
     draft.write_bytes(jpeg_bytes(Image.fromarray(picture), JPEG_QUALITY))
     draft.replace(path)
+
+
+def _read_picture(path: Path) -> Picture | None:
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except OSError:
+        return None
