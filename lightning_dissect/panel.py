@@ -23,7 +23,7 @@ from lightning_dissect.evaluators import (
 )
 from lightning_dissect.extension_names import form_of
 from lightning_dissect.fingerprint import fingerprint
-from lightning_dissect.label_evaluation import EvaluatorDescription, LabelEvaluation
+from lightning_dissect.label_evaluation import HIGHEST_DECILE, EvaluatorDescription, JudgedImage, LabelEvaluation
 from lightning_dissect.peers import Peers
 from lightning_dissect.probe import ConceptVocabulary
 from lightning_dissect.recording import NeuronShare
@@ -152,6 +152,26 @@ class EvaluatorPanel:
         concepts = (matrix.concept_factors / temperature).cpu()
         return Encoded(matrix.image_factors[rows].cpu(), concepts, temperature)
 
+    def with_top_images(self, report: DissectionReport) -> DissectionReport:
+        """Return a saved report in which labels can be judged: by the images drawn for it, else by the top images.
+
+        Where nothing was drawn, all images of the report stand in for images drawn at random.
+
+        Args:
+            report: The report with its pictures.
+
+        """
+        layers = []
+        for layer in report.layers:
+            chosen = set(self._chosen(layer))
+            neurons = (
+                neuron if neuron.judged_images or neuron.unit not in chosen else _judged_by_top_images(neuron)
+                for neuron in layer.neurons
+            )
+            layers.append(replace(layer, neurons=tuple(neurons)))
+        reference = report.reference_images or tuple(sorted(report.images))
+        return replace(report, layers=tuple(layers), reference_images=reference)
+
     def evaluate(
         self, report: DissectionReport, encoded: Encoded | None, progress: Progress = silent
     ) -> DissectionReport:
@@ -165,7 +185,7 @@ class EvaluatorPanel:
             progress: Told how many labels are judged.
 
         Returns:
-            The report with evaluations.
+            The report with evaluations, beside those that it has by other evaluators.
 
         """
         sample_ids = images_for_evaluators(report)
@@ -191,7 +211,9 @@ class EvaluatorPanel:
                     found[place][description.name] = evaluation
             seconds = (time.monotonic() - started) / len(judged) if judged else np.nan
             descriptions.append(replace(description, seconds=seconds))
-        return replace(report, layers=_with_evaluations(report.layers, found), evaluators=tuple(descriptions))
+        earlier = (judge for judge in report.evaluators if judge.name not in self.evaluators)
+        layers = _with_evaluations(report.layers, found)
+        return replace(report, layers=layers, evaluators=(*earlier, *descriptions))
 
     @property
     def _own_family(self) -> str:
@@ -297,6 +319,11 @@ def images_for_evaluators(report: DissectionReport) -> list[int]:
     return sorted(judged | set(report.reference_images))
 
 
+def _judged_by_top_images(neuron: NeuronLabel) -> NeuronLabel:
+    images = (JudgedImage(top.sample_id, top.activation, "top", HIGHEST_DECILE, 1.0) for top in neuron.top_images)
+    return replace(neuron, judged_images=tuple(images))
+
+
 def _is_judged(neuron: NeuronLabel) -> bool:
     return bool(neuron.label and neuron.judged_images)
 
@@ -322,7 +349,8 @@ def _with_evaluations(
         replace(
             layer,
             neurons=tuple(
-                replace(neuron, evaluations=found.get((index, place), {})) for place, neuron in enumerate(layer.neurons)
+                replace(neuron, evaluations={**neuron.evaluations, **found.get((index, place), {})})
+                for place, neuron in enumerate(layer.neurons)
             ),
         )
         for index, layer in enumerate(layers)

@@ -12,6 +12,7 @@ from lightning_dissect.evaluators.cases import Case, discrimination, judge, prec
 from lightning_dissect.evaluators.chosen import chosen_evaluators
 from lightning_dissect.evaluators.concept_proportion import ConceptProportion
 from lightning_dissect.evaluators.embedding_similarity import EmbeddingPercentile, EmbeddingSimilarity
+from lightning_dissect.evaluators.encoder_evaluator import EncoderEvaluator
 from lightning_dissect.evaluators.plan import EvaluationPlan
 from lightning_dissect.evaluators.sampling import ImageSampling, JudgedImageTable
 
@@ -23,6 +24,7 @@ __all__ = [
     "EmbeddingPercentile",
     "EmbeddingSimilarity",
     "Encoded",
+    "EncoderEvaluator",
     "EvaluationPlan",
     "Evidence",
     "ImageSampling",

@@ -118,7 +118,7 @@ def precision_and_recall(
         answered: Whether there was an answer, same shape.
 
     Returns:
-        Precision and recall, NaN where nothing was answered or no image shows it. Recall needs all deciles.
+        Precision and recall, NaN where nothing was answered, no image shows it, or only top images were judged.
 
     Example:
         >>> images = [JudgedImage(0, 9.0, "decile", 10, weight=10.0), JudgedImage(1, 0.0, "decile", 1, weight=30.0)]
@@ -126,13 +126,14 @@ def precision_and_recall(
         (1.0, 0.25)
 
     """
+    if all(image.role != "decile" for image in judged):
+        return np.nan, np.nan
     weights = np.array([image.weight for image in judged]) * answered
     active = np.array([image.decile == HIGHEST_DECILE for image in judged], dtype=bool)
     right = (weights * answers)[active].sum()
     said = (weights * answers).sum()
-    is_spread = any(image.role == "decile" for image in judged)
     precision = float(right / weights[active].sum()) if weights[active].sum() else np.nan
-    return precision, float(right / said) if said and is_spread else np.nan
+    return precision, float(right / said) if said else np.nan
 
 
 def discrimination(scores: np.ndarray, of_others: np.ndarray) -> float:

@@ -1,6 +1,7 @@
 """Concept proportion: is the label among the concepts that fit an image best?"""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -47,6 +48,7 @@ class ConceptProportion(EncoderEvaluator):
     """
 
     fraction: float = 0.001
+    score_name: ClassVar[str] = "share of concepts that fit worse"
 
     def __post_init__(self) -> None:
         super().__post_init__()

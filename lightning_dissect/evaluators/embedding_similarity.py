@@ -1,6 +1,7 @@
 """Embedding similarity: is the label close enough to an image, by itself or against images at random?"""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -39,6 +40,7 @@ class EmbeddingSimilarity(EncoderEvaluator):
     """
 
     threshold: float = 0.25
+    score_name: ClassVar[str] = "cosine"
 
     def answer(self, questions: Questions) -> Answers:
         """Compare with the threshold; see `LabelEvaluator.answer`."""
@@ -75,6 +77,7 @@ class EmbeddingPercentile(EncoderEvaluator):
     """
 
     threshold: float = 0.95
+    score_name: ClassVar[str] = "percentile"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from lightning_dissect import cli
+from lightning_dissect.commands.layers import ABOUT_NEVER, HOW_TO_CHOOSE
 from lightning_dissect.metrics import SanityTable, theoretical_sanity_check
 
 MODELS = """
@@ -66,14 +67,14 @@ def test_layers_prints_an_aligned_table(target: str, capsys: pytest.CaptureFixtu
         "relu   ReLU    (1, 8, 14, 14)      2           0",
         "spare  Linear  -               never       2,002",
         "",
-        cli.HOW_TO_CHOOSE,
-        cli.ABOUT_NEVER,
+        HOW_TO_CHOOSE,
+        ABOUT_NEVER,
     ]
 
 
 def test_options_reach_the_model(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["layers", "torch.nn:Identity", "--channels=1"]) == 0
-    assert cli.ABOUT_NEVER not in capsys.readouterr().out
+    assert ABOUT_NEVER not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

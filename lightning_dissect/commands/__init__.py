@@ -1,0 +1,1 @@
+"""Commands: one function each, whose arguments are the words of the command line. They may print."""

@@ -1,0 +1,30 @@
+"""Tables as people read them in a terminal."""
+
+from collections.abc import Iterable, Sequence
+
+
+def aligned(header: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 1) -> list[str]:
+    r"""Return the lines of a table: header, rule, rows.
+
+    Args:
+        header: Name of each column.
+        rows: Cells, as many per row as there are columns.
+        texts: How many of the first columns are set flush left; the others are numbers.
+
+    Example:
+        >>> print("\n".join(aligned(["layer", "units"], [["fc", "10"]])))
+        layer  units
+        ------------
+        fc        10
+
+    """
+    table = [list(header), *map(list, rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if position < texts else cell.rjust(width)
+            for position, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in table
+    ]
+    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
