@@ -69,7 +69,7 @@ def judge(
     if not pairs:
         return [None] * len(cases)
     asked, where = torch.unique(torch.tensor(pairs), dim=0, return_inverse=True)
-    answers = evaluator.answer(Questions(evidence, tuple(texts), images=asked[:, 1], label_of=asked[:, 0]))
+    answers = evaluator.answer(Questions(evidence, tuple(texts), images=asked[:, 1].contiguous(), label_of=asked[:, 0]))
     if answers.scores.shape != (len(asked),) or answers.yes.shape != (len(asked),):
         raise ValueError(
             f"Expected {type(evaluator).__name__} to return one score and one answer per question, shape "
