@@ -44,4 +44,4 @@ def chosen_evaluators(evaluators: Sequence[str | LabelEvaluator]) -> dict[str, L
 
 def _has(evaluator: object, member: str) -> bool:
     """Return whether there is a member, without asking for its value, which may be in a file that is not here yet."""
-    return hasattr(type(evaluator), member) or member in vars(evaluator)
+    return hasattr(type(evaluator), member) or member in getattr(evaluator, "__dict__", {})

@@ -10,6 +10,7 @@ from lightning_dissect.evaluators.base import EVALUATORS, Answers, Questions
 from lightning_dissect.evaluators.encoder_evaluator import EncodedQuestions, EncoderEvaluator
 
 QUESTIONS_AT_ONCE = 2**15
+LABELS_AT_ONCE = 256
 
 
 @EVALUATORS.register("embedding_similarity")
@@ -87,18 +88,29 @@ class EmbeddingPercentile(EncoderEvaluator):
     def answer(self, questions: Questions) -> Answers:
         """Compare with the reference images; see `LabelEvaluator.answer`."""
         seen = self.see(questions)
-        own = _cosines(seen, questions.images, questions.label_of)
-        places = seen.places(questions.evidence.reference)
-        of_reference = (seen.labels @ seen.images[places[places >= 0]].T).to(torch.float64).sort(dim=1).values
-        scores = torch.full_like(own, torch.nan)
-        if of_reference.shape[1]:
-            for part in torch.split(torch.arange(len(own)), QUESTIONS_AT_ONCE):
-                rows = of_reference[questions.label_of[part]]
-                below, up_to = (
-                    torch.searchsorted(rows, own[part, None], side=side)[:, 0] for side in ("left", "right")
-                )
-                scores[part] = (below + up_to).to(torch.float64) / (2 * rows.shape[1])
-        return Answers.above(scores.where(own.isfinite(), torch.nan), self.threshold)
+        places, reference = seen.places(questions.images), seen.places(questions.evidence.reference)
+        reference = reference[reference >= 0]
+        scores = torch.full((len(questions),), torch.nan, dtype=torch.float64)
+        order = questions.label_of.argsort(stable=True)
+        order = order[places[order] >= 0]
+        for labels in torch.split(torch.arange(len(seen.labels)), LABELS_AT_ONCE) if len(reference) else ():
+            first, last = torch.searchsorted(questions.label_of[order], labels[[0, -1]] + torch.tensor([0, 1])).tolist()
+            part = order[first:last]
+            similarities = seen.labels[labels] @ seen.images.T
+            rows, own = questions.label_of[part] - labels[0], places[part]
+            ascending = similarities[:, reference].sort(dim=1).values
+            scores[part] = _percentiles(similarities[rows, own], ascending, rows)
+        return Answers.above(scores, self.threshold)
+
+
+def _percentiles(values: Tensor, ascending: Tensor, rows: Tensor) -> Tensor:
+    """Return the share of a row that is below each value, and half of what equals it, shape ``(values,)``."""
+    shares = torch.empty(len(values), dtype=torch.float64)
+    for part in torch.split(torch.arange(len(values)), QUESTIONS_AT_ONCE):
+        of_rows, some = ascending[rows[part]], values[part, None]
+        counts = torch.searchsorted(of_rows, some) + torch.searchsorted(of_rows, some, right=True)
+        shares[part] = counts[:, 0].to(torch.float64) / (2 * ascending.shape[1])
+    return shares.where(values.isfinite(), torch.nan)
 
 
 def _cosines(seen: EncodedQuestions, images: Tensor, label_of: Tensor) -> Tensor:
