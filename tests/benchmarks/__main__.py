@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-BENCHMARKS = ("start", "recording", "labelling", "metrics", "dissection", "warm_epoch", "exchange")
+BENCHMARKS = ("start", "recording", "labelling", "metrics", "dissection", "warm_epoch", "exchange", "evaluators")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
