@@ -22,7 +22,7 @@ GUIDELINE = (
     "unsure if you cannot tell."
 )
 
-SIDES = (448, 320, 256, 192, 128)
+SIDES = (448, 320, 256, 224, 192, 160, 128)
 """Longest sides of the pictures in pixels, the largest that fits is used."""
 
 _LOSSLESS_SIDE = 96
@@ -140,7 +140,8 @@ def _encoded(images: Mapping[int, Picture], budget: int) -> dict[str, list[Any]]
 
 def _typical_length(images: Iterable[Picture], side: int) -> float:
     """Characters of photos of at most this side: a third of a byte per pixel, and tables."""
-    pixels = (min(side, image.shape[0]) * min(side, image.shape[1]) for image in images)
+    shapes = (image.shape[:2] for image in images)
+    pixels = (height * width * min(1.0, side / max(height, width)) ** 2 for height, width in shapes)
     return float(sum((500 + 0.33 * number) * 4 / 3 for number in pixels))
 
 

@@ -4,9 +4,9 @@ import base64
 import json
 import os
 import select
-import shlex
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,15 @@ FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--remote-debugging-pipe"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions"),
 )
+
+LAUNCH = """
+import fcntl, os, sys
+commands, answers = (fcntl.fcntl(int(number), fcntl.F_DUPFD, 10) for number in sys.argv[1:3])
+os.dup2(commands, 3)
+os.dup2(answers, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+"""Becomes the browser, which reads commands from descriptor 3 and answers on 4."""
 
 KEYS = {"ArrowLeft": 37, "ArrowRight": 39, "Tab": 9, "Enter": 13, "Escape": 27}
 
@@ -38,12 +47,12 @@ class Browser:
         self.downloads = folder / "downloads"
         self.downloads.mkdir()
         self.complaints: list[Any] = []
-        self._buffer, self._number, self._session = b"", 0, None
+        self._buffer, self._number, self._session, self._loaded = b"", 0, None, False
         commands, self._commands = os.pipe()
         self._answers, answers = os.pipe()
         arguments = (CHROMIUM, *FLAGS, f"--user-data-dir={folder / 'profile'}", f"--window-size={size[0]},{size[1]}")
         self._process = subprocess.Popen(
-            ["/bin/sh", "-c", f"exec {shlex.join(arguments)} about:blank 3<&{commands} 4>&{answers}"],
+            [sys.executable, "-I", "-c", LAUNCH, str(commands), str(answers), *arguments, "about:blank"],
             pass_fds=(commands, answers),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -81,14 +90,11 @@ class Browser:
 
     def open(self, path: Path) -> None:
         """Open a page from disk."""
-        self.send("Page.navigate", url=path.as_uri())
-        self.wait_for("document.readyState === 'complete' && location.protocol === 'file:'")
+        self._load("Page.navigate", url=path.as_uri())
 
     def reload(self) -> None:
         """Load the page again."""
-        self.evaluate("window.old = true")
-        self.send("Page.reload")
-        self.wait_for("!window.old && document.readyState === 'complete'")
+        self._load("Page.reload")
 
     def evaluate(self, expression: str) -> Any:
         """Return the value of an expression in the page."""
@@ -158,6 +164,12 @@ class Browser:
         """Write what is seen to a PNG file."""
         path.write_bytes(base64.b64decode(self.send("Page.captureScreenshot")["data"]))
 
+    def _load(self, method: str, **params: Any) -> None:
+        self._loaded = False
+        self.send(method, **params)
+        while not self._loaded:
+            self._receive()
+
     def _receive(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
             ready, _, _ = select.select([self._answers], [], [], 60)
@@ -169,4 +181,5 @@ class Browser:
         answer = json.loads(message)
         if answer.get("method") in {"Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded"}:
             self.complaints.append(answer["params"])
+        self._loaded = self._loaded or answer.get("method") == "Page.loadEventFired"
         return answer

@@ -38,7 +38,9 @@ def test_every_pair_overall_and_per_layer():
 def test_overall_agreement_is_the_mean_weighted_by_width():
     comparison = compare_judges(judges(), resamples=10)
     rates = [comparison.of("people", "cp", layer).estimates["agreement"].value for layer in comparison.layers]
-    assert comparison.of("people", "cp").estimates["agreement"].value == pytest.approx(np.average(rates, weights=[30, 50]))
+    assert comparison.of("people", "cp").estimates["agreement"].value == pytest.approx(
+        np.average(rates, weights=[30, 50])
+    )
 
 
 def test_always_yes_is_what_such_a_judge_reaches():
@@ -59,7 +61,11 @@ def test_rows_and_csv_hold_everything_in_full():
     read = list(csv.DictReader(io.StringIO(comparison.to_csv())))
     assert len(rows) == len(read) == 9
     for row, pair, line in zip(rows, comparison.pairs, read, strict=True):
-        assert (row["n"], row["both_yes"], row["both_no"]) == (pair.table.total, pair.table.both_yes, pair.table.both_no)
+        assert (row["n"], row["both_yes"], row["both_no"]) == (
+            pair.table.total,
+            pair.table.both_yes,
+            pair.table.both_no,
+        )
         assert float(line["kappa_low"]) == row["kappa_low"] == pair.estimates["kappa"].low
         assert row["always_yes"] == row["first_yes_rate"]
     assert (read[0]["layer"], read[0]["first_seconds"], read[1]["second_seconds"]) == ("all layers", "3.75", "")
@@ -103,7 +109,9 @@ def test_wrong_arguments():
         compare_judges({"people": {}})
     with pytest.raises(ValueError, match=r"Expected `seconds` to name only judges of .* but got \['cp'\]"):
         compare_judges({"people": {}, "es": {}}, {"cp": 0.1})
-    with pytest.raises(ValueError, match=r"in this order and `layer` one of \[\] or None but got 'es', 'people' and None"):
+    with pytest.raises(
+        ValueError, match=r"in this order and `layer` one of \[\] or None but got 'es', 'people' and None"
+    ):
         compare_judges({"people": {}, "es": {}}).of("es", "people")
 
 
@@ -133,3 +141,5 @@ def test_the_figure_has_every_judge_at_every_layer():
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert len(labels) == len(names)
     assert labels[-1] == "always yes"
+    names_on_top = [label.get_text() for label in comparison.kappa_matrix().axes[0].get_xticklabels()]
+    assert names_on_top[1] == "a judge with\na name that\ni…"

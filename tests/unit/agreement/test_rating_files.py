@@ -122,7 +122,10 @@ def test_another_suffix(tmp_path):
         (["text"], "Expected rating 1 of '.*' to be an object but got 'text'"),
         ([{"layer": "fc"}], r"Expected rating 1 of '.*' .* but \['unit', 'label', 'answer'\] are missing"),
         ([{"layer": 3, "unit": 0, "label": "cat", "answer": "yes"}], "Expected `layer` in rating 1 .* but got 3"),
-        ([{"layer": "", "unit": [0], "label": "cat", "answer": "yes"}], r"whole number but got \[0\]. This is rating 1"),
+        (
+            [{"layer": "", "unit": [0], "label": "cat", "answer": "yes"}],
+            r"whole number but got \[0\]. This is rating 1",
+        ),
         ([{"layer": "", "unit": True, "label": "cat", "answer": "yes"}], "whole number but got True"),
         ([{"layer": "", "unit": 0, "label": "cat", "answer": ["no"]}], "`answer` to be one of"),
     ],

@@ -58,6 +58,14 @@ def test_the_whole_counts_behind_the_published_figures_are_the_only_ones(judge):
     assert found == [[same] for same in agreeing]
 
 
+def test_the_published_row_of_concept_proportion_stands_one_layer_too_far_left():
+    def possible(cell, width):
+        return [same for same in range(width + 1) if f"{same / width:.4f}" == cell]
+
+    assert [possible("0.8105", 256), possible("0.7568", 512)] == [[], []]
+    assert [possible("0.8105", 512), possible("0.7568", 1024), possible("0.7520", 2048)] == [[415], [775], [1540]]
+
+
 def test_kappa_is_that_of_scikit_learn():
     for counts in drawn_counts() + 1:
         assert cohen_kappa(counts) == pytest.approx(cohen_kappa_score(*answers(counts)), abs=1e-12)
