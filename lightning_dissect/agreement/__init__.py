@@ -1,4 +1,19 @@
-"""How far judges of labels, people and machines, agree."""
+"""How far judges of labels, people and machines, agree.
+
+`render_rating_sheet` makes the page on which people rate, `read_ratings` reads what they saved, `consensus` makes them
+one judge, and `compare_judges` holds any judges against each other.
+
+Example:
+    >>> ratings = [Rating("ana", "fc", unit, "cat", "yes" if unit < 6 else "no", seconds=4.0) for unit in range(9)]
+    >>> machine = {("fc", unit, "cat"): unit < 7 for unit in range(9)}
+    >>> comparison = compare_judges(
+    ...     {"people": consensus(ratings), "machine": machine},
+    ...     seconds={"people": seconds_per_neuron(ratings), "machine": 0.031},
+    ... )
+    >>> comparison.of("people", "machine").table
+    ConfusionTable(both_yes=6, first_only=0, second_only=1, both_no=2)
+
+"""
 
 from lightning_dissect.agreement.comparison import JudgeComparison, PairAgreement, compare_judges
 from lightning_dissect.agreement.confusion import ConfusionTable

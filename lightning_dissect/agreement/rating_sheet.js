@@ -33,7 +33,7 @@
   }
 
   function keep() {
-    kept = { ...recall(), [rater]: given };
+    kept = { ...kept, ...recall(), [rater]: given };
     try {
       localStorage.setItem(storageKey, JSON.stringify(kept));
     } catch {

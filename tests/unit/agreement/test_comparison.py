@@ -142,4 +142,4 @@ def test_the_figure_has_every_judge_at_every_layer():
     assert len(labels) == len(names)
     assert labels[-1] == "always yes"
     names_on_top = [label.get_text() for label in comparison.kappa_matrix().axes[0].get_xticklabels()]
-    assert names_on_top[1] == "a judge with\na name that\ni…"
+    assert names_on_top[1] == "a judge with\na name that …"
