@@ -51,7 +51,7 @@ def render_rating_sheet(
 
     Args:
         report: The dissection, with its pictures. Only neurons with a label and a picture can be rated.
-        neurons: How many neurons are drawn at random, from all layers alike, or which ones, as pairs of layer and
+        neurons: How many neurons are drawn at random, each with the same chance, or which ones, as pairs of layer and
             unit; all by default. With the same seed, a smaller number is the beginning of a larger one.
         num_images: Most images per neuron, most activating first.
         seed: Seed of the order, in which layers mix.
