@@ -1,13 +1,10 @@
 """The self-contained HTML page of a dissection."""
 
-import base64
-import hashlib
 import math
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
 import jinja2
@@ -15,6 +12,7 @@ import numpy as np
 from markupsafe import Markup
 
 from lightning_dissect.report.rows import specificity_text
+from lightning_dissect.report.self_contained import page_environment
 from lightning_dissect.report.thumbnails import thumbnails
 from lightning_dissect.types import (
     STATUSES,
@@ -69,7 +67,6 @@ def render_page(report: DissectionReport, image_budget: int = 8_000_000) -> str:
         (True, True)
 
     """
-    script = _asset("page.js")
     images = thumbnails(report, image_budget)
     wanted = {top.sample_id for neuron in report.neurons for top in neuron.top_images}
     low, high = _quality_axis(report.neurons)
@@ -87,9 +84,6 @@ def render_page(report: DissectionReport, image_budget: int = 8_000_000) -> str:
             data=page_data(report, images),
             has_specificity=any(neuron.specificity is not None for neuron in report.neurons),
             missing_images=len(wanted) - len(images),
-            style=Markup(_asset("page.css")),  # noqa: S704 - a file of this package
-            script=Markup(script),  # noqa: S704 - a file of this package
-            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
         )
     )
 
@@ -246,18 +240,8 @@ def _whole(value: float) -> str:
     return f"{int(value):,}"
 
 
-def _asset(name: str) -> str:
-    return files("lightning_dissect.report").joinpath(name).read_text(encoding="utf-8")
-
-
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("lightning_dissect", "report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment("report", "page")
     environment.filters |= {"breakable": _breakable, "decimal": _decimal, "whole": _whole}
     environment.globals["percent"] = _percent
     environment.tests["finite"] = math.isfinite
