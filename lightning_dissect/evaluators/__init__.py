@@ -8,5 +8,16 @@ from lightning_dissect.evaluators.base import (
     LabelEvaluator,
     Questions,
 )
+from lightning_dissect.evaluators.image_text_matching import ImageTextMatching
+from lightning_dissect.evaluators.vqa import VisualQuestionAnswering
 
-__all__ = ["EVALUATORS", "Answers", "Encoded", "Evidence", "LabelEvaluator", "Questions"]
+__all__ = [
+    "EVALUATORS",
+    "Answers",
+    "Encoded",
+    "Evidence",
+    "ImageTextMatching",
+    "LabelEvaluator",
+    "Questions",
+    "VisualQuestionAnswering",
+]
