@@ -1,4 +1,3 @@
-"use strict";
 (() => {
   const CHUNK = 40;
   const VERDICTS = ["fits", "too specific", "too generic", "beside", "undecided"];
@@ -7,10 +6,12 @@
   const byId = (id) => document.getElementById(id);
   const data = JSON.parse(byId("data").textContent);
   const keyOf = ({ name }) => `metric/${name}`;
-  const descending = new Set(["score", "quality", ...data.metrics.filter(({ higher }) => higher).map(keyOf)]);
+  const descending = new Set(["score", "quality", "judgedYes", ...data.metrics.filter(({ higher }) => higher).map(keyOf)]);
   const body = byId("neurons").tBodies[0];
   const headers = [...document.querySelectorAll("#neurons th[data-key]")];
   const columns = data.metrics.filter((metric) => headers.some((header) => header.dataset.key === keyOf(metric)));
+
+  const judges = judging(data.judges, { element, breakable, number, picture });
 
   const neurons = data.neurons.map(([layer, unit, status, candidates, images, trust, specificity], order) => {
     const [low, high, chance, untrained, explained, contenders = []] = trust;
@@ -21,18 +22,21 @@
     const doubt = trust.length ? Math.max(chance ?? 1, untrained ?? 0) : null;
     const runnerUps = others.map((other) => other.concept).join(" · ");
     const name = data.layers[layer] || "(model)";
+    const judgement = judges.of(order);
     return {
       order, layer, name, unit, concepts, images, runnerUps, specificity, verdict: specificity?.[0] ?? "",
       status: data.statuses[status],
       judged: trust.length > 0, low, high, chance, untrained, explained, doubt,
       rivals: concepts.filter((concept) => concept.contends && concept !== first).map(({ concept }) => concept),
       label: withheld ? "" : first.concept, score: first.score, quality: first.quality,
+      judgement, judgedYes: judgement.share,
       ...Object.fromEntries(data.metrics.map((metric, place) => [keyOf(metric), data.values[order][place]])),
       text: `${withheld ? "" : first.concept} ${runnerUps} ${name} #${unit} ${data.statuses[status]}`.toLowerCase(),
     };
   });
 
   const JUDGED = neurons.some((neuron) => neuron.judged);
+  const JUDGES = data.judges.evaluators.length > 0;
   const sort = { key: "quality", descending: true };
   let shown = [];
   let built = 0;
@@ -157,7 +161,7 @@
       breakable("td", "place", neuron.name), cell("num unit", `#${neuron.unit}`), labelCell(neuron), score,
       qualityCell(neuron), ...(JUDGED ? [cell("num doubt", small(neuron.doubt))] : []),
       ...columns.map((metric) => metricCell(neuron, metric)),
-      cell("runners", neuron.runnerUps), state, pictures,
+      ...(JUDGES ? [judges.cell(neuron.judgement)] : []), cell("runners", neuron.runnerUps), state, pictures,
     );
     return line;
   }
@@ -183,9 +187,10 @@
     const exact = query.match(/^"(.+)"$/)?.[1];
     const words = exact === undefined ? query.split(/\s+/) : [];
     const [layer, status, verdict] = [byId("layer").value, byId("status").value, byId("verdict")?.value ?? ""];
+    const judged = byId("judges")?.value ?? "";
     shown = neurons.filter((neuron) =>
       (layer === "" || neuron.layer === Number(layer)) && (status === "" || neuron.status === status) &&
-      (verdict === "" || neuron.verdict === verdict) &&
+      (verdict === "" || neuron.verdict === verdict) && judges.matches(neuron.judgement, judged) &&
       (exact === undefined || plain(neuron.label) === exact) && words.every((word) => neuron.text.includes(word)));
     shown.sort(compare);
     built = 0;
@@ -232,13 +237,15 @@
     byId("detail-place").textContent = `${neuron.name} · unit ${neuron.unit}`;
     byId("detail-title").textContent = neuron.label || `No label: ${neuron.status}`;
     byId("detail-trust").textContent = trustText(neuron);
+    const answers = judges.answers(neuron.judgement);
     byId("detail-images").replaceChildren(...neuron.images.map(([id, activation]) => {
       const figure = element("figure");
       const caption = element("figcaption");
       caption.append(element("span", "", `#${id}`), element("span", "", number(activation)));
-      figure.append(picture(id), caption);
+      figure.append(judges.framed(id, answers.get(id) ?? null), caption);
       return figure;
     }));
+    if (JUDGES) judges.show(neuron.judgement, () => open(position));
     byId("detail-candidates").hidden = !neuron.concepts.length;
     byId("detail-candidates").tBodies[0].replaceChildren(...neuron.concepts.map((candidate) => {
       const line = element("tr");
@@ -266,7 +273,7 @@
   function filter(layer, search) {
     byId("layer").value = layer;
     byId("status").value = "";
-    if (byId("verdict")) byId("verdict").value = "";
+    for (const id of ["verdict", "judges"]) if (byId(id)) byId(id).value = "";
     byId("search").value = search;
     update();
   }
@@ -278,6 +285,7 @@
   options("layer", [["", "All layers"], ...data.layers.map((name, index) => [index, name || "(model)"])]);
   options("status", [["", "Any status"], ...data.statuses.map((status) => [status, status])]);
   if (byId("verdict")) options("verdict", [["", "Any specificity"], ...VERDICTS.map((verdict) => [verdict, verdict])]);
+  if (JUDGES) options("judges", judges.options);
   const others = data.metrics.filter((metric) => !columns.includes(metric)).map((metric) => [keyOf(metric), metric.name]);
   options("sort", [...headers.map((header) => [header.dataset.key, header.textContent.trim()]), ...others].flatMap(([key, name]) =>
     [true, false].map((falling) => [`${key} ${falling}`, `${name} ${falling ? "↓" : "↑"}`])));
@@ -286,6 +294,7 @@
   byId("layer").addEventListener("change", update);
   byId("status").addEventListener("change", update);
   byId("verdict")?.addEventListener("change", update);
+  byId("judges")?.addEventListener("change", update);
   byId("more").addEventListener("click", extend);
   byId("reset").addEventListener("click", () => filter("", ""));
   byId("sort").addEventListener("change", ({ target }) => {

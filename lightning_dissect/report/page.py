@@ -11,6 +11,8 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
+from lightning_dissect.report.judges import judge_data, judge_overviews
+from lightning_dissect.report.plain_number import plain_number
 from lightning_dissect.report.rows import specificity_text
 from lightning_dissect.report.self_contained import page_environment
 from lightning_dissect.report.thumbnails import thumbnails
@@ -68,7 +70,8 @@ def render_page(report: DissectionReport, image_budget: int = 8_000_000) -> str:
 
     """
     images = thumbnails(report, image_budget)
-    wanted = {top.sample_id for neuron in report.neurons for top in neuron.top_images}
+    top = {image.sample_id for neuron in report.neurons for image in neuron.top_images}
+    judging = {image.sample_id for neuron in report.neurons for image in neuron.judged_images}
     low, high = _quality_axis(report.neurons)
     return (
         _environment()
@@ -83,7 +86,9 @@ def render_page(report: DissectionReport, image_budget: int = 8_000_000) -> str:
             high=high,
             data=page_data(report, images),
             has_specificity=any(neuron.specificity is not None for neuron in report.neurons),
-            missing_images=len(wanted) - len(images),
+            judges=judge_overviews(report),
+            missing_images=len(top - images.keys()),
+            missing_judged=len(judging - top - images.keys()),
         )
     )
 
@@ -102,8 +107,8 @@ def page_data(report: DissectionReport, images: dict[int, str]) -> dict[str, Any
         of the contenders among the candidates]``, empty where it was not judged, and what is known of the specificity,
         if anything: verdict, what reports call it, correlation, and name, relation, correlation, low and high end of
         the difference of each relative. ``metrics`` says of each metric its name, whether higher is better and which
-        sanity checks it fails, ``values`` what each says of each neuron's label. A number that is not finite is
-        ``None``.
+        sanity checks it fails, ``values`` what each says of each neuron's label, ``judges`` what evaluators say, see
+        `judge_data`. A number that is not finite is ``None``.
 
     """
     concepts: dict[str, int] = {}
@@ -113,10 +118,10 @@ def page_data(report: DissectionReport, images: dict[int, str]) -> dict[str, Any
             neuron.unit,
             STATUSES.index(neuron.status),
             [
-                [concepts.setdefault(item.concept, len(concepts)), _number(item.score), _number(item.quality)]
+                [concepts.setdefault(item.concept, len(concepts)), plain_number(item.score), plain_number(item.quality)]
                 for item in neuron.candidates
             ],
-            [[top.sample_id, _number(top.activation)] for top in neuron.top_images],
+            [[top.sample_id, plain_number(top.activation)] for top in neuron.top_images],
             _trust_data(neuron),
             _specificity(neuron.specificity),
         ]
@@ -134,9 +139,10 @@ def page_data(report: DissectionReport, images: dict[int, str]) -> dict[str, Any
             for metric in report.label_metrics
         ],
         "values": [
-            [_number(neuron.metrics.get(metric.name, math.nan)) for metric in report.label_metrics]
+            [plain_number(neuron.metrics.get(metric.name, math.nan)) for metric in report.label_metrics]
             for neuron in report.neurons
         ],
+        "judges": judge_data(report),
     }
 
 
@@ -145,7 +151,7 @@ def _trust_data(neuron: NeuronLabel) -> list[Any]:
         return []
     numbers = (*neuron.trust.interval, neuron.trust.q_chance, neuron.trust.q_untrained, neuron.trust.explained)
     places = [place for place, item in enumerate(neuron.candidates) if item.concept in neuron.trust.contenders]
-    return [*map(_number, numbers), places]
+    return [*map(plain_number, numbers), places]
 
 
 def status_name(status: str) -> str:
@@ -211,20 +217,19 @@ def _specificity(found: LabelSpecificity | None) -> list[Any] | None:
     if found is None:
         return None
     relatives = [
-        [relative.name, relative.relation, *map(_number, (relative.correlation, relative.low, relative.high))]
+        [relative.name, relative.relation, *map(plain_number, (relative.correlation, relative.low, relative.high))]
         for relative in (found.parent, found.child, found.sibling)
         if relative is not None
     ]
-    return [found.verdict, specificity_text(found), _number(found.correlation), relatives]
-
-
-def _number(value: float) -> float | None:
-    """Round to six significant digits; what JSON cannot hold becomes ``None``."""
-    return float(f"{value:.6g}") if math.isfinite(value) else None
+    return [found.verdict, specificity_text(found), plain_number(found.correlation), relatives]
 
 
 def _decimal(value: float, digits: int = 3) -> str:
     return f"{value:.{digits}f}" if math.isfinite(value) else "\N{EN DASH}"
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.0f} %" if math.isfinite(value) else "\N{EN DASH}"
 
 
 def _percent(part: float, whole: float) -> str:
@@ -241,8 +246,8 @@ def _whole(value: float) -> str:
 
 
 def _environment() -> jinja2.Environment:
-    environment = page_environment("report", "page")
-    environment.filters |= {"breakable": _breakable, "decimal": _decimal, "whole": _whole}
+    environment = page_environment("report", "page", "judges")
+    environment.filters |= {"breakable": _breakable, "decimal": _decimal, "share": _share, "whole": _whole}
     environment.globals["percent"] = _percent
     environment.tests["finite"] = math.isfinite
     return environment

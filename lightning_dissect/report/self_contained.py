@@ -10,16 +10,17 @@ from markupsafe import Markup
 PACKAGE = "lightning_dissect"
 
 
-def page_environment(room: str, name: str) -> jinja2.Environment:
+def page_environment(room: str, name: str, *parts: str) -> jinja2.Environment:
     """Return where the template ``<name>.html.j2`` of a page is found, with what its head needs as globals.
 
-    These are ``style``, the base of all pages and then ``<name>.css``; ``script``, which is ``<name>.js``; and
-    ``script_hash``, by which the page's policy (Content-Security-Policy) admits this script and no other. Whatever the
+    These are ``style``, the base of all pages, then ``<name>.css`` and that of each part; ``script``, which is the
+    ``.js`` of each part and then ``<name>.js``; and ``script_hash``, by which the page's policy (Content-Security-Policy) admits this script and no other. Whatever the
     template is given is escaped.
 
     Args:
-        room: Folder of the package in which the three files lie.
-        name: Their name.
+        room: Folder of the package in which the files lie.
+        name: Name of template, style and script.
+        parts: Names of further styles and scripts.
 
     Example:
         >>> environment = page_environment("report", "page")
@@ -36,10 +37,11 @@ def page_environment(room: str, name: str) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    script = _asset(room, f"{name}.js")
+    style = "".join(_asset(room, f"{part}.css") for part in (name, *parts))
+    script = "".join(_asset(room, f"{part}.js") for part in (*parts, name))
     environment.globals |= {
-        "style": Markup(_asset("report", "base.css") + _asset(room, f"{name}.css")),  # noqa: S704 - files of the package
-        "script": Markup(script),  # noqa: S704 - a file of this package
+        "style": Markup(_asset("report", "base.css") + style),  # noqa: S704 - files of this package
+        "script": Markup(script),  # noqa: S704 - files of this package
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
     }
     return environment
