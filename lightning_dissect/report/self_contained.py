@@ -14,8 +14,8 @@ def page_environment(room: str, name: str, *parts: str) -> jinja2.Environment:
     """Return where the template ``<name>.html.j2`` of a page is found, with what its head needs as globals.
 
     These are ``style``, the base of all pages, then ``<name>.css`` and that of each part; ``script``, which is the
-    ``.js`` of each part and then ``<name>.js``; and ``script_hash``, by which the page's policy (Content-Security-Policy) admits this script and no other. Whatever the
-    template is given is escaped.
+    ``.js`` of each part and then ``<name>.js``; and ``script_hash``, by which the page's policy
+    (Content-Security-Policy) admits this script and no other. Whatever the template is given is escaped.
 
     Args:
         room: Folder of the package in which the files lie.
