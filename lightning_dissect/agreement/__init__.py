@@ -28,7 +28,7 @@ from lightning_dissect.agreement.statistics import (
     gwet_ac1,
     intersection_over_union,
 )
-from lightning_dissect.agreement.verdicts import LabelKey, Verdicts, label_keys
+from lightning_dissect.agreement.verdicts import LabelKey, Verdicts, label_keys, verdicts_by_evaluator
 
 __all__ = [
     "STATISTICS",
@@ -52,5 +52,6 @@ __all__ = [
     "read_ratings",
     "render_rating_sheet",
     "seconds_per_neuron",
+    "verdicts_by_evaluator",
     "verdicts_by_rater",
 ]

@@ -26,3 +26,29 @@ def label_keys(report: DissectionReport) -> tuple[LabelKey, ...]:
 
     """
     return tuple((neuron.layer, neuron.unit, neuron.label) for neuron in report.neurons if neuron.label)
+
+
+def verdicts_by_evaluator(report: DissectionReport) -> dict[str, dict[LabelKey, bool]]:
+    """Return what each evaluator says of the labels that it judged.
+
+    Args:
+        report: The dissection.
+
+    Example:
+        >>> from lightning_dissect.label_evaluation import EvaluatorDescription, LabelEvaluation
+        >>> from lightning_dissect.types import LayerDissection, NeuronLabel, ScoredConcept
+        >>> said = {"vqa": LabelEvaluation(True, scores=(), answers=())}
+        >>> cat = NeuronLabel("fc", 3, "labelled", (ScoredConcept("cat", 0.5, 0.4),), evaluations=said)
+        >>> layers = (LayerDissection("fc", (cat,)),)
+        >>> verdicts_by_evaluator(DissectionReport(0, 0, 0, layers, 9, evaluators=(EvaluatorDescription("vqa"),)))
+        {'vqa': {('fc', 3, 'cat'): True}}
+
+    """
+    return {
+        judge.name: {
+            (neuron.layer, neuron.unit, neuron.label): neuron.evaluations[judge.name].yes
+            for neuron in report.neurons
+            if judge.name in neuron.evaluations
+        }
+        for judge in report.evaluators
+    }

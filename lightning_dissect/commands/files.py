@@ -9,7 +9,7 @@ def check_files(**files: str | None) -> None:
     """Check that results can be written before there are any.
 
     Args:
-        files: File by option, ``None`` where it is not asked for; that of the option ``plot`` has to be a picture.
+        files: File by option, ``None`` where it is not asked for; options that end in ``plot`` make pictures.
 
     Raises:
         ValueError:
@@ -20,6 +20,10 @@ def check_files(**files: str | None) -> None:
         if file is None:
             continue
         if not Path(file).parent.is_dir():
-            raise ValueError(f"Expected --{option} to be a file in a folder that exists but got {file!r}.")
-        if option == "plot" and Path(file).suffix not in PLOTS:
-            raise ValueError(f"Expected --plot to end in {', '.join(PLOTS)} but got {file!r}.")
+            raise ValueError(f"Expected {_dashed(option)} to be a file in a folder that exists but got {file!r}.")
+        if option.endswith("plot") and Path(file).suffix not in PLOTS:
+            raise ValueError(f"Expected {_dashed(option)} to end in {', '.join(PLOTS)} but got {file!r}.")
+
+
+def _dashed(option: str) -> str:
+    return "--" + option.replace("_", "-")
