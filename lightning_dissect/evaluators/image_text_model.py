@@ -8,6 +8,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+NO_LENGTH = 10**9
+"""Tokenisers of transformers that know no longest text name a length beyond this."""
+
 
 class ImageTextModel(ABC):
     """A model of transformers with its processor, reduced to what a judge needs: the log-odds of yes.
@@ -100,8 +103,9 @@ class ImageTextModel(ABC):
         """Return ids and attention mask of texts, each of shape ``(texts, tokens)``, on the model's device.
 
         Args:
-            texts: Any texts.
+            texts: Any texts; they are cut where the tokeniser knows a longest length.
 
         """
-        encoded = self.tokenizer(texts, padding=True, return_tensors="pt")
+        longest = self.tokenizer.model_max_length
+        encoded = self.tokenizer(texts, padding=True, truncation=longest < NO_LENGTH, return_tensors="pt")
         return encoded["input_ids"].to(self.device), encoded["attention_mask"].to(self.device)

@@ -126,12 +126,17 @@ class ModelSource:
                 f"Expected `model` to be one that transformers {transformers.__version__} can load as {model_class} "
                 f"but got {self.model!r}: {error}"
             ) from error
+        if not (hasattr(processor, "tokenizer") and hasattr(processor, "image_processor")):
+            raise RuntimeError(
+                f"Expected `model` to come with a processor of images and texts but got {self.model!r} with a "
+                f"{type(processor).__name__} only."
+            )
         if report["missing_keys"]:
             raise RuntimeError(
                 f"Expected `model` to hold all weights of {model_class} but {self.model!r} lacks "
                 f"{sorted(report['missing_keys'])}. Untrained weights are never used."
             )
-        return model.requires_grad_(False).eval(), processor
+        return model.requires_grad_(False), processor
 
     def _unavailable(self, error: Exception) -> RuntimeError:
         if Path(self.place).is_dir():

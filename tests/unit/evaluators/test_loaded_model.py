@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import AutoTokenizer
 from transformers.utils import logging
 
 from lightning_dissect.evaluators.loaded_model import ModelSource, quiet_transformers
@@ -120,6 +121,13 @@ def test_a_folder_without_a_processor_is_an_error(folder: Path) -> None:
         if file.name not in {"config.json", "model.safetensors"}:
             file.unlink()
     with pytest.raises(RuntimeError, match="processor"):
+        load(folder)
+
+
+def test_a_tokenizer_alone_is_no_processor(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    monkeypatch.setattr("transformers.AutoProcessor.from_pretrained", lambda *_, **__: tokenizer)
+    with pytest.raises(RuntimeError, match=r"a processor of images and texts but got .* only"):
         load(folder)
 
 

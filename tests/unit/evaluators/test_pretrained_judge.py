@@ -84,7 +84,7 @@ def test_padding_on_the_other_side_would_change_answers(
 
 
 def test_an_image_is_seen_once_and_a_pair_asked_once(tiny: Callable[[str], str], ask: Callable[..., Questions]) -> None:
-    judge = VisualQuestionAnswering(tiny("blip-2 opt"), batch_size=3)
+    judge = VisualQuestionAnswering(tiny("blip-2 opt"), batch_size=2)
     questions = ask(("cat", "dog", " cat ", "red"))
     judge.answer(questions)
     seen, asked = [], []
