@@ -2,8 +2,8 @@
 
 The target is EfficientNet-Lite0. Each of its 1,000 output units stands for one ImageNet class, so the right label is
 known; those that some photo drives above a probability of 0.5 are judged, once with the right label and once with that
-of another unit. Images are chosen as in a run: the five most activating, one of each decile, and five controls that look
-like the top images but leave the unit cold. The vocabulary holds the class names and 20,000 common words.
+of another unit. Images are chosen as in a run: the five most activating, one of each decile, and five controls that
+look like the top images but leave the unit cold. The vocabulary holds the class names and 10,000 common words.
 
 The evaluators see with the assembled encoder, EfficientNet-Lite2 and MiniLM: a relative of the target, trained on the
 same classes. So this proves the way from activations to verdicts, not how good these judges are on hidden units.
@@ -17,7 +17,7 @@ import torch
 from ground_truth import NAMES, TRUTH, output_activations, photo_batch
 
 from lightning_dissect.agreement import compare_judges, verdicts_by_evaluator
-from lightning_dissect.encoders import AssembledEncoder
+from lightning_dissect.encoders import AssembledEncoder, EmbeddingCache, cache_folder, prompted_embeddings
 from lightning_dissect.evaluators import Encoded, EvaluationPlan, chosen_evaluators
 from lightning_dissect.panel import EvaluatorPanel
 from lightning_dissect.probe import ConceptVocabulary, resolve_vocabulary
@@ -56,18 +56,20 @@ def main():
     photos = photo_batch(parser.parse_args().images)
     activations = output_activations(photos)
     units = (activations.softmax(dim=1).amax(dim=0) > 0.5).nonzero().squeeze(1)
-    words = resolve_vocabulary("common:20000").concepts
+    words = resolve_vocabulary("common:10000").concepts
     vocabulary = ConceptVocabulary.of([*NAMES, *words], name="class names and common words")
 
     encoder = AssembledEncoder()
     plan = EvaluationPlan(num_neurons=None, seconds=None)
     panel = EvaluatorPanel(chosen_evaluators(EVALUATORS), plan, vocabulary, encoder)
     every = torch.arange(len(photos))
-    seen = Encoded(encoder.encode_images(photos), encoder.encode_texts(vocabulary.concepts))
+    cache = EmbeddingCache(encoder, cache_folder(cache=True))
+    seen = Encoded(encoder.encode_images(photos), prompted_embeddings(cache, vocabulary.prompts))
+    cache.flush()
     drawn = plan.images.draw(activations, units, every, units.tolist(), seen.images).records(plan.images)
 
     right = [NAMES[TRUTH[unit]] for unit in units]
-    wrong = right[1:] + right[:1]
+    wrong = right[len(right) // 2 :] + right[: len(right) // 2]
     images = {int(row): photos[row].permute(1, 2, 0).numpy() for row in every}
     reports = [
         panel.evaluate(replace(as_report(drawn, units.tolist(), labels, every.tolist()), images=images), seen)

@@ -116,11 +116,14 @@ class JudgeComparison:
         return buffer.getvalue()
 
     def to_markdown(self) -> str:
-        """Return the table for people: statistics with intervals, the yes-rates of both judges, the baseline."""
+        """Return the table for people: statistics with intervals, the yes-rates of both judges, the baseline.
+
+        A layer that is the only one has no rows of its own.
+        """
         heads = ["layer", "judges", "n", *_HEADS.values(), "yes-rates", "always yes"]
         heads += ["s per neuron"] if self.seconds else []
         lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
-        for pair in self.pairs:
+        for pair in self.pairs if len(self.layers) > 1 else (pair for pair in self.pairs if pair.layer is None):
             cells = [_escaped(pair.place), f"{_escaped(pair.first)} / {_escaped(pair.second)}", f"{pair.table.total:,}"]
             cells += [_interval(pair.estimates[name]) for name in _HEADS]
             cells += [f"{_decimal(pair.table.first_yes_rate)} / {_decimal(pair.table.second_yes_rate)}"]

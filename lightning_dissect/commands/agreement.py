@@ -74,7 +74,9 @@ def _people(report: DissectionReport, ratings: str | None) -> tuple[dict[str, Ve
     said = read_ratings(*_files(ratings))
     fitting = [rating for rating in said if rating.key in known]
     if not fitting:
-        raise ValueError(f"Expected --ratings of labels of this report but none of the {len(said)} in {ratings!r} fits.")
+        raise ValueError(
+            f"Expected --ratings of labels of this report but none of the {len(said)} in {ratings!r} fits."
+        )
     if len(fitting) < len(said):
         print(f"{len(said) - len(fitting)} of {len(said)} ratings are of labels that this report does not have.\n")
     people: dict[str, Verdicts] = {PEOPLE: consensus(fitting)}

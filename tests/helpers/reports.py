@@ -12,7 +12,7 @@ from lightning_dissect import distributed
 from lightning_dissect.report import metric_values
 from lightning_dissect.types import STATUSES, DissectionReport
 
-COUNTED = ("_undefined", "distinct_labels", "_share", *STATUSES)
+COUNTED = ("_undefined", "_evaluated", "distinct_labels", "_share", *STATUSES)
 
 
 def plain(report: DissectionReport) -> dict[str, Any]:
@@ -39,6 +39,8 @@ def plain(report: DissectionReport) -> dict[str, Any]:
             "counts": counts,
             "judged": [[repr(value) for value in neuron.metrics.values()] for _, neuron in neurons],
             "undefined": [layer.undefined for layer in report.layers],
+            "evaluations": [repr((neuron.judged_images, neuron.evaluations)) for _, neuron in neurons],
+            "reference": list(report.reference_images),
         },
         "rounded": {
             "metrics": {key: value for key, value in metrics.items() if key not in counts},

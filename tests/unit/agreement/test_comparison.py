@@ -73,14 +73,16 @@ def test_rows_and_csv_hold_everything_in_full():
 
 
 def test_markdown_is_a_table_whatever_the_names():
-    said = judges(("people", "a|b\nc\\d"), layers=(("", 12),))
+    said = judges(("people", "a|b\nc\\d"), layers=(("", 12), ("a", 3)))
     comparison = compare_judges(said, {"people": 3.75, "a|b\nc\\d": 0.031}, resamples=100)
-    head, rule, whole, layer = comparison.to_markdown().splitlines()
+    head, rule, whole, layer, _ = comparison.to_markdown().splitlines()
     assert rule == "|---|---|---|---|---|---|---|---|---|---|"
     assert head.endswith("| yes-rates | always yes | s per neuron |")
-    assert whole.startswith("| all layers | people / a\\|b c\\\\d | 12 | ")
+    assert whole.startswith("| all layers | people / a\\|b c\\\\d | 15 | ")
     assert whole.endswith(" | 3.75 / 0.031 |")
     assert layer.startswith("| (model) | ")
+    alone = compare_judges(judges(("people", "machine"), layers=(("", 12),)), resamples=100)
+    assert len(alone.to_markdown().splitlines()) == 3
 
 
 @pytest.mark.parametrize("common", [0, 1])
