@@ -42,6 +42,8 @@ def thumbnails(report: DissectionReport, budget: int = 8_000_000) -> dict[int, s
         if sample_id in report.images and sample_id not in shown
     ]
     encoded = _encoded(report, top, _side(top, budget * (1 - JUDGED_SHARE) if others else budget), budget)
+    if len(encoded) < len(top):
+        return encoded
     left = budget - sum(map(len, encoded.values()))
     sides = [side for side in SIDES if side <= JUDGED_SIDE]
     return encoded | _encoded(report, others, _side(others, left, sides), left)

@@ -1,11 +1,13 @@
 import base64
 import io
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
 
-from lightning_dissect.report.thumbnails import SIDES, thumbnails
-from lightning_dissect.types import LayerDissection
+from lightning_dissect.label_evaluation import JudgedImage
+from lightning_dissect.report.thumbnails import JUDGED_SIDE, SIDES, thumbnails
+from lightning_dissect.types import LayerDissection, NeuronLabel, TopImage
 from tests.helpers.small_report import labelled, picture, small_report
 
 
@@ -36,3 +38,37 @@ def test_the_first_images_of_all_neurons_come_before_any_second():
     encoded = thumbnails(report, budget=budget)
     assert list(encoded) == list(range(0, 20, 2))
     assert sum(map(len, encoded.values())) <= budget
+
+
+def _report_of_judged(tops, others):
+    judged = tuple(JudgedImage(number, 0.1, "decile", 5, 1.0) for number in (*range(tops), *range(100, 100 + others)))
+    neurons = [replace(labelled("fc", 0, "x", 0.5), top_images=(TopImage(0, 1.0),), judged_images=judged)]
+    neurons += [NeuronLabel("fc", unit, "dead", top_images=(TopImage(unit, 1.0),)) for unit in range(1, tops)]
+    noise = np.random.default_rng(0)
+    images = {image.sample_id: noise.integers(0, 256, (200, 200, 3), dtype=np.uint8) for image in judged}
+    return small_report(layers=(LayerDissection("fc", tuple(neurons)),), images=images)
+
+
+def test_judged_images_are_smaller_and_come_after_top_images():
+    encoded = thumbnails(_report_of_judged(tops=3, others=2))
+    assert list(encoded) == [0, 1, 2, 100, 101]
+    assert [_decoded(text).size[0] for text in encoded.values()] == [SIDES[0]] * 3 + [JUDGED_SIDE] * 2
+
+
+def test_judged_images_take_what_top_images_leave():
+    report = _report_of_judged(tops=4, others=30)
+    budget = 60_000
+    encoded = thumbnails(report, budget)
+    assert list(encoded)[:4] == [0, 1, 2, 3]
+    assert _decoded(encoded[0]).size[0] in SIDES[1:]
+    assert 0 < len(encoded) - 4 < 30
+    assert {_decoded(encoded[number]).size[0] for number in list(encoded)[4:]} == {SIDES[-1]}
+    assert sum(map(len, encoded.values())) <= budget
+
+
+def test_no_judged_image_takes_the_place_of_a_top_image():
+    report = _report_of_judged(tops=20, others=5)
+    for budget in range(10_000, 50_000, 2_000):
+        encoded = thumbnails(report, budget)
+        assert set(encoded) <= set(range(20))
+        assert sum(map(len, encoded.values())) <= budget
