@@ -112,7 +112,11 @@ const judging = ({ roles, evaluators, neurons }, { element, breakable, number, p
     button.type = "button";
     button.title = "Frame the images by its answers";
     button.setAttribute("aria-pressed", verdict === framing(judgement));
-    button.addEventListener("click", () => { chosen = verdict.judge; choose(); });
+    button.addEventListener("click", () => {
+      chosen = verdict.judge;
+      choose();
+      byId("detail-verdicts").querySelector("[aria-pressed=true]").focus();
+    });
     head.scope = "row";
     head.append(button);
     says.append(mark(verdict.yes), ` ${word(verdict.yes)}`);

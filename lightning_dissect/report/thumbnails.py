@@ -65,7 +65,7 @@ def _top_ids(neurons: Sequence[NeuronLabel]) -> list[list[int]]:
 
 
 def _judged_ids(neurons: Sequence[NeuronLabel]) -> list[list[int]]:
-    return [[image.sample_id for image in neuron.judged_images] for neuron in neurons if neuron.judged_images]
+    return [[image.sample_id for image in neuron.judged_images] for neuron in neurons if neuron.evaluations]
 
 
 def _by_rank(ids: Sequence[Sequence[int]]) -> list[int]:

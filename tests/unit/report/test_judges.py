@@ -44,6 +44,7 @@ document.querySelectorAll("#detail-verdicts button")[1].click();
 seen.framingNext = texts("#detail-framing");
 seen.framesNext = frames("#detail-images .frame");
 seen.pressed = [...document.querySelectorAll("#detail-verdicts button")].map((one) => one.getAttribute("aria-pressed"));
+seen.focused = document.activeElement.textContent;
 document.getElementById("close").click();
 choose("judged");
 rows()[3].querySelector(".strip").click();
@@ -106,7 +107,7 @@ def test_the_page_shows_each_rate_beside_its_baselines_and_warns():
     assert "It could not answer: out of <i>memory</i>" in text
     assert "VQA(model='<b>x</b>')" in text
     assert "It judged no label in this dissection." not in text
-    assert "of the other images that judges looked at are not in this page either" in text
+    assert "of the other images that judges looked at are not in this page" in text
 
 
 def test_a_judge_that_judged_nothing_says_so():
@@ -145,13 +146,13 @@ def test_in_a_browser_verdicts_filter_sort_and_frame_images(tmp_path):
     assert seen["framingNext"] == ["proportion"]
     assert seen["framesNext"] == ["frame", "frame yes"]
     assert seen["pressed"] == ["false", "true"]
+    assert seen["focused"] == "proportion"
     assert seen["only"] == ["vqa"]
     assert seen["layer"] == "#6 #0 #1 #2"
 
 
 @needs_a_browser
-def test_in_a_browser_nothing_is_wider_than_the_window(tmp_path):
-    page = render_page(evaluated_report())
-    for width in (390, 1300):
-        (tmp_path / str(width)).mkdir()
-        assert seen_in_a_browser(page, OVERFLOW, tmp_path / str(width), width)[:2] == [0, 0]
+def test_in_a_narrow_browser_nothing_is_wider_than_the_window(tmp_path):
+    *overflow, width = seen_in_a_browser(render_page(evaluated_report()), OVERFLOW, tmp_path, width=500)
+    assert overflow == [0, 0]
+    assert width < 860

@@ -8,7 +8,7 @@ from PIL import Image
 from lightning_dissect.label_evaluation import JudgedImage
 from lightning_dissect.report.thumbnails import JUDGED_SIDE, SIDES, thumbnails
 from lightning_dissect.types import LayerDissection, NeuronLabel, TopImage
-from tests.helpers.small_report import labelled, picture, small_report
+from tests.helpers.small_report import evaluated_report, labelled, picture, small_report
 
 
 def _decoded(text):
@@ -42,7 +42,8 @@ def test_the_first_images_of_all_neurons_come_before_any_second():
 
 def _report_of_judged(tops, others):
     judged = tuple(JudgedImage(number, 0.1, "decile", 5, 1.0) for number in (*range(tops), *range(100, 100 + others)))
-    neurons = [replace(labelled("fc", 0, "x", 0.5), top_images=(TopImage(0, 1.0),), judged_images=judged)]
+    first = replace(labelled("fc", 0, "x", 0.5), top_images=(TopImage(0, 1.0),), judged_images=judged)
+    neurons = [replace(first, evaluations=evaluated_report().neurons[0].evaluations)]
     neurons += [NeuronLabel("fc", unit, "dead", top_images=(TopImage(unit, 1.0),)) for unit in range(1, tops)]
     noise = np.random.default_rng(0)
     images = {image.sample_id: noise.integers(0, 256, (200, 200, 3), dtype=np.uint8) for image in judged}
