@@ -13,7 +13,7 @@ JUDGED_SIDE = 96
 """Largest side of images that are not among the most activating."""
 
 JUDGED_SHARE = 0.25
-"""Part of the budget that top images leave to other images if they can do with less than all."""
+"""Part of the budget for which top images shrink to leave it to other images."""
 
 JPEG_QUALITY = 78
 
@@ -23,8 +23,10 @@ def thumbnails(report: DissectionReport, budget: int = 8_000_000) -> dict[int, s
 
     The side of the top images is the largest of `SIDES` at which, by a typical photo, all of them fit the budget. If
     even the smallest does not fit, images are taken by their rank within neurons (every neuron's first image before any
-    second one) until the budget is spent. Other images, by which evaluators judge labels, are shown smaller: they take
-    what the top images leave, for which top images that fit leave them `JUDGED_SHARE` of the budget.
+    second one) until the budget is spent.
+
+    Other images by which evaluators judged labels are smaller and take what the top images leave of the budget. Where
+    there are any, top images shrink until they leave `JUDGED_SHARE` of it, but none is left out for that.
 
     Args:
         report: The dissection.
