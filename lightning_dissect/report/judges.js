@@ -120,6 +120,8 @@ const judging = ({ roles, evaluators, neurons }, { element, breakable, number, p
     head.scope = "row";
     head.append(button);
     says.append(mark(verdict.yes), ` ${word(verdict.yes)}`);
+    if (verdict.shuffled !== null) says.append(element("small", "", `to others ${share(verdict.shuffled)}`));
+    says.title = "Below: the share of labels of other neurons to which it says yes on these images";
     line.append(
       head, says, measured("Top images", counted(ofRole(judgement, verdict.answers, "top"))),
       measured("Precision", share(verdict.precision)), measured("Recall", share(verdict.recall)),

@@ -136,8 +136,8 @@ def test_in_a_browser_verdicts_filter_sort_and_frame_images(tmp_path):
     assert seen["titles"] == ["vqa: no", "proportion: no"]
     assert seen["unjudged"] == [True, ["frame", "frame"]]
     assert seen["verdicts"] == [
-        "vqa no1 of 163 %–0 %chance 10 %0.750P(yes)",  # noqa: RUF001
-        "proportion no1 of 163 %–0 %chance 10 %0.750rank",  # noqa: RUF001
+        "vqa noto others 25 %1 of 163 %–0 %chance 10 %0.750P(yes)",  # noqa: RUF001
+        "proportion noto others 25 %1 of 163 %–0 %chance 10 %0.750rank",  # noqa: RUF001
     ]
     assert seen["framing"] == ["vqa"]
     assert seen["frames"] == ["frame", "frame yes"]
