@@ -112,10 +112,16 @@ const judging = ({ roles, evaluators, neurons }, { element, breakable, number, p
     button.type = "button";
     button.title = "Frame the images by its answers";
     button.setAttribute("aria-pressed", verdict === framing(judgement));
-    button.addEventListener("click", () => { chosen = verdict.judge; choose(); });
+    button.addEventListener("click", () => {
+      chosen = verdict.judge;
+      choose();
+      byId("detail-verdicts").querySelector("[aria-pressed=true]").focus();
+    });
     head.scope = "row";
     head.append(button);
     says.append(mark(verdict.yes), ` ${word(verdict.yes)}`);
+    if (verdict.shuffled !== null) says.append(element("small", "", `to others ${share(verdict.shuffled)}`));
+    says.title = "Below: the share of labels of other neurons to which it says yes on these images";
     line.append(
       head, says, measured("Top images", counted(ofRole(judgement, verdict.answers, "top"))),
       measured("Precision", share(verdict.precision)), measured("Recall", share(verdict.recall)),

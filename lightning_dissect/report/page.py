@@ -71,7 +71,8 @@ def render_page(report: DissectionReport, image_budget: int = 8_000_000) -> str:
     """
     images = thumbnails(report, image_budget)
     top = {image.sample_id for neuron in report.neurons for image in neuron.top_images}
-    judging = {image.sample_id for neuron in report.neurons for image in neuron.judged_images}
+    judged = (neuron for neuron in report.neurons if neuron.evaluations)
+    others = {image.sample_id for neuron in judged for image in neuron.judged_images} - top
     low, high = _quality_axis(report.neurons)
     return (
         _environment()
@@ -88,7 +89,7 @@ def render_page(report: DissectionReport, image_budget: int = 8_000_000) -> str:
             has_specificity=any(neuron.specificity is not None for neuron in report.neurons),
             judges=judge_overviews(report),
             missing_images=len(top - images.keys()),
-            missing_judged=len(judging - top - images.keys()),
+            missing_judged=len(others - images.keys()),
         )
     )
 

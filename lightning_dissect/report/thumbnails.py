@@ -13,7 +13,7 @@ JUDGED_SIDE = 96
 """Largest side of images that are not among the most activating."""
 
 JUDGED_SHARE = 0.25
-"""Part of the budget that top images leave to other images if they can do with less than all."""
+"""Part of the budget for which top images shrink to leave it to other images."""
 
 JPEG_QUALITY = 78
 
@@ -23,8 +23,10 @@ def thumbnails(report: DissectionReport, budget: int = 8_000_000) -> dict[int, s
 
     The side of the top images is the largest of `SIDES` at which, by a typical photo, all of them fit the budget. If
     even the smallest does not fit, images are taken by their rank within neurons (every neuron's first image before any
-    second one) until the budget is spent. Other images, by which evaluators judge labels, are shown smaller: they take
-    what the top images leave, for which top images that fit leave them `JUDGED_SHARE` of the budget.
+    second one) until the budget is spent.
+
+    Other images by which evaluators judged labels are smaller and take what the top images leave of the budget. Where
+    there are any, top images shrink until they leave `JUDGED_SHARE` of it, but none is left out for that.
 
     Args:
         report: The dissection.
@@ -42,6 +44,8 @@ def thumbnails(report: DissectionReport, budget: int = 8_000_000) -> dict[int, s
         if sample_id in report.images and sample_id not in shown
     ]
     encoded = _encoded(report, top, _side(top, budget * (1 - JUDGED_SHARE) if others else budget), budget)
+    if len(encoded) < len(top):
+        return encoded
     left = budget - sum(map(len, encoded.values()))
     sides = [side for side in SIDES if side <= JUDGED_SIDE]
     return encoded | _encoded(report, others, _side(others, left, sides), left)
@@ -63,7 +67,7 @@ def _top_ids(neurons: Sequence[NeuronLabel]) -> list[list[int]]:
 
 
 def _judged_ids(neurons: Sequence[NeuronLabel]) -> list[list[int]]:
-    return [[image.sample_id for image in neuron.judged_images] for neuron in neurons if neuron.judged_images]
+    return [[image.sample_id for image in neuron.judged_images] for neuron in neurons if neuron.evaluations]
 
 
 def _by_rank(ids: Sequence[Sequence[int]]) -> list[int]:

@@ -94,7 +94,9 @@ class WandbWriter:
         import wandb
 
         keys = key_names(layer.layer for layer in report.layers)
-        pictures = tiles(report.images, self.tile_size)
+        shown_ids = {image.sample_id for neuron in report.neurons for image in neuron.top_images}
+        images = {sample_id: report.images[sample_id] for sample_id in shown_ids & report.images.keys()}
+        pictures = tiles(images, self.tile_size)
         judge = first_judge(report, report.neurons)
         payload: dict[str, Any] = {f"{report.name}/neurons": self._table(report, pictures, judge)}
         for layer in report.layers:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +39,24 @@ def plain(report: DissectionReport) -> dict[str, Any]:
             },
             "counts": counts,
             "judged": [[repr(value) for value in neuron.metrics.values()] for _, neuron in neurons],
+            "judged_images": [[repr(image) for image in neuron.judged_images] for _, neuron in neurons],
+            "answers": [
+                {name: [found.yes, *found.answers] for name, found in neuron.evaluations.items()}
+                for _, neuron in neurons
+            ],
+            "evaluators": [repr(replace(evaluator, seconds=0.0)) for evaluator in report.evaluators],
+            "reference_images": list(report.reference_images),
             "undefined": [layer.undefined for layer in report.layers],
-            "evaluations": [repr((neuron.judged_images, neuron.evaluations)) for _, neuron in neurons],
-            "reference": list(report.reference_images),
         },
         "rounded": {
             "metrics": {key: value for key, value in metrics.items() if key not in counts},
             "scores": [candidate.score for _, neuron in neurons for candidate in neuron.candidates],
+            "judged_scores": [
+                score
+                for _, neuron in neurons
+                for found in neuron.evaluations.values()
+                for score in (*found.scores, found.precision, found.recall, found.shuffled, found.discrimination)
+            ],
             "qualities": [candidate.quality for _, neuron in neurons for candidate in neuron.candidates],
         },
     }

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lightning_dissect.label_evaluation import EvaluatorDescription, JudgedImage, LabelEvaluation
 from lightning_dissect.types import (
     DissectionReport,
     LabelTrust,
@@ -61,6 +62,61 @@ def _judged(neuron: NeuronLabel) -> dict[str, float]:
         return dict.fromkeys([judge.name for judge in JUDGES], float("nan"))
     iou = float("nan") if (neuron.layer, neuron.unit) == ("head", 2) else 0.125 * neuron.unit
     return {"iou": iou, "recall": 0.5, "distance": 0.25 * neuron.unit, "spread": float("nan")}
+
+
+EVALUATORS = (
+    EvaluatorDescription("vqa", "VQA(model='<b>x</b>')", "BLIP", score="P(yes)", seconds=1.5),
+    EvaluatorDescription("proportion", "Proportion()", "CLIP", is_own_witness=True, score="rank", seconds=0.004),
+    EvaluatorDescription("silent", family="LLaVA", failure="out of <i>memory</i>"),
+)
+
+
+def evaluated_report(dirpath: Path | None = None, **changes: Any) -> DissectionReport:
+    """The small report with three evaluators, of which the last judged nothing.
+
+    ``vqa`` judged units 0 to 2 of the body and 6 of the head and says no to unit 1, to whose first image it did not
+    answer; ``proportion`` judged units 0 and 1 of the body and says no to unit 1.
+    """
+    report = small_report(dirpath, **changes)
+    layers = tuple(
+        replace(layer, neurons=tuple(_evaluated(neuron) if neuron.candidates else neuron for neuron in layer.neurons))
+        for layer in report.layers
+    )
+    return replace(report, layers=layers, evaluators=EVALUATORS, reference_images=(3, 19))
+
+
+def _evaluated(neuron: NeuronLabel) -> NeuronLabel:
+    unit = neuron.unit
+    evaluations = {}
+    if (neuron.layer, unit) in {("body.conv", 0), ("body.conv", 1), ("body.conv", 2), ("head", 6)}:
+        evaluations["vqa"] = _evaluation(unit, (True, unit != 6, unit == 0, False, unit % 4 == 2))
+    if neuron.layer == "body.conv" and unit < 2:
+        evaluations["proportion"] = _evaluation(unit, (False, True, False, False, False))
+    if not evaluations:
+        return neuron
+    judged = (
+        JudgedImage(unit, 3.0, "top", 10, 1.0),
+        JudgedImage(unit + 1, 1.5, "top", 10, 1.0),
+        JudgedImage(unit + 2, 1.25, "decile", 10, 2.0),
+        JudgedImage(unit + 3, 0.5, "decile", 5, 4.0),
+        JudgedImage(unit + 4, 0.25, "control", 2, 0.0),
+    )
+    return replace(neuron, judged_images=judged, evaluations=evaluations)
+
+
+def _evaluation(unit: int, answers: tuple[bool, ...]) -> LabelEvaluation:
+    """Undefined recall and an image without an answer for unit 1, to whose label it says no."""
+    silent = unit == 1
+    return LabelEvaluation(
+        yes=not silent,
+        scores=tuple(float("nan") if silent and not place else 0.25 + yes / 2 for place, yes in enumerate(answers)),
+        answers=(answers[0] and not silent, *answers[1:]),
+        precision=0.5 + unit / 8,
+        recall=float("nan") if silent else 0.25,
+        shuffled=0.25,
+        discrimination=float(not silent),
+        chance=0.1,
+    )
 
 
 def small_report(dirpath: Path | None = None, **changes: Any) -> DissectionReport:

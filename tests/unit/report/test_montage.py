@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lightning_dissect.report.marks import NO, YES
 from lightning_dissect.report.montage import (
     BACKGROUND,
     PLACEHOLDER,
@@ -15,7 +16,7 @@ from lightning_dissect.report.montage import (
     tiles,
 )
 from lightning_dissect.types import LayerDissection, NeuronLabel
-from tests.helpers.small_report import labelled, picture, small_report
+from tests.helpers.small_report import evaluated_report, labelled, picture, small_report
 
 
 def test_a_large_image_keeps_its_centre():
@@ -113,3 +114,37 @@ def test_jpeg_bytes_can_be_read_back():
     image = Image.open(io.BytesIO(jpeg_bytes(montage([picture(3)], size=32))))
     assert image.format == "JPEG"
     assert np.abs(np.asarray(image).astype(int) - picture(3)[0, 0].astype(int)).max() <= 4
+
+
+def test_top_images_are_marked_by_the_answers_of_a_judge():
+    report = evaluated_report()
+    row = np.asarray(neuron_montage(report.layers[1].neurons[3], report.images, size=40, judge="vqa"))
+    assert np.all(row[:, 0] == YES)
+    assert np.all(row[:, 44] == NO)
+    assert np.all(row[20, 20] == picture(6)[0, 0])
+    unanswered = np.asarray(neuron_montage(report.neurons[1], report.images, size=40, judge="vqa"))
+    assert np.all(unanswered[:, :40] == picture(1)[0, 0])
+    assert np.all(unanswered[:, 44] == YES)
+
+
+def test_a_judge_of_other_neurons_marks_nothing():
+    report = evaluated_report()
+    marked, plain = (
+        np.asarray(neuron_montage(report.neurons[-1], report.images, 24, judge)) for judge in ("proportion", "")
+    )
+    assert np.array_equal(marked, plain)
+
+
+def test_answers_must_be_one_per_image():
+    with pytest.raises(ValueError, match="Expected `answers` to be 2, one per image, but got 1"):
+        montage([None, None], answers=[True])
+
+
+def test_layer_montage_says_what_the_judge_says():
+    report = evaluated_report()
+    plain, judged = (
+        np.asarray(layer_montage(report.layers[1], report.images, size=48, judge=judge)) for judge in ("", "vqa")
+    )
+    assert np.any(np.all(judged == YES, axis=2))
+    assert not np.any(np.all(plain == YES, axis=2))
+    assert judged.shape[1] > plain.shape[1]

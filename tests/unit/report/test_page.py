@@ -3,14 +3,13 @@ import hashlib
 import json
 import math
 import re
-import shutil
-import subprocess
-from html.parser import HTMLParser
 
 import pytest
 
 from lightning_dissect.report.page import layer_overview, page_data, render_page
 from lightning_dissect.types import LabelSpecificity, LayerDissection, NeuronLabel, Relative, ScoredConcept
+from tests.helpers.browser import needs_a_browser
+from tests.helpers.page_dump import Texts, seen_in_a_browser, shown_by_browser
 from tests.helpers.small_report import HOSTILE, JUDGES, doubtful_report, judged_report, small_report
 
 PROBE = """
@@ -64,25 +63,6 @@ document.querySelector(".strip").click();
 seen.details = [...document.querySelectorAll("#detail-metrics > div")].map((line) => line.textContent);
 document.body.dataset.seen = JSON.stringify(seen);
 """
-
-
-class Texts(HTMLParser):
-    """Collects the elements and the texts of a page, as a browser would divide them."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.elements, self.texts, self.scripts, self._in_script = [], [], [], False
-        self.feed(page)
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        self._in_script = tag == "script"
-
-    def handle_endtag(self, tag):
-        self._in_script = False
-
-    def handle_data(self, data):
-        (self.scripts if self._in_script else self.texts).append(data)
 
 
 def test_labels_and_settings_are_text_never_markup():
@@ -168,45 +148,6 @@ def test_the_embedded_data_has_what_metrics_say():
     assert len(data["values"]) == len(data["neurons"])
 
 
-def shown_by_browser(page, folder):
-    """Return the elements of a page after its script has run."""
-    (folder / "report.html").write_text(page, encoding="utf-8")
-    result = subprocess.run(
-        [
-            *(
-                shutil.which("chromium"),
-                "--headless",
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-quic",
-                "--no-first-run",
-            ),
-            *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-            *(f"--user-data-dir={folder / 'profile'}", "--enable-logging=stderr", "--virtual-time-budget=2000"),
-            *("--window-size=1200,900", "--dump-dom", (folder / "report.html").as_uri()),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert "CONSOLE" not in result.stderr
-    return Texts(result.stdout)
-
-
-def seen_in_a_browser(report, probe, tmp_path):
-    """Return what a script sees that runs in the page of a report."""
-    page = render_page(report)
-    digest = base64.b64encode(hashlib.sha256(probe.encode()).digest()).decode()
-    page = page.replace("script-src '", f"script-src 'sha256-{digest}' '", 1)
-    elements = shown_by_browser(page.replace("</body>", f"<script>{probe}</script></body>"), tmp_path).elements
-    [body] = [attributes for tag, attributes in elements if tag == "body"]
-    return json.loads(body["data-seen"])
-
-
-needs_a_browser = pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
-
-
 @needs_a_browser
 def test_in_a_browser_doubts_are_shown_and_a_withheld_label_is_not(tmp_path):
     texts = [text.strip() for text in shown_by_browser(render_page(doubtful_report()), tmp_path).texts]
@@ -216,7 +157,7 @@ def test_in_a_browser_doubts_are_shown_and_a_withheld_label_is_not(tmp_path):
 
 @needs_a_browser
 def test_in_a_browser_metrics_sort_best_first_and_stand_in_the_details(tmp_path):
-    seen = seen_in_a_browser(judged_report(), METRIC_PROBE, tmp_path)
+    seen = seen_in_a_browser(render_page(judged_report()), METRIC_PROBE, tmp_path)
     assert seen["columns"] == 3
     assert seen["cells"] == ["0.750", "0.500", "1.500"]
     assert seen["iou"].startswith("#6 #5 #4")
@@ -228,7 +169,7 @@ def test_in_a_browser_metrics_sort_best_first_and_stand_in_the_details(tmp_path)
 
 @needs_a_browser
 def test_in_a_browser_search_and_sort_work_and_no_label_runs(tmp_path):
-    seen = seen_in_a_browser(small_report(), PROBE, tmp_path)
+    seen = seen_in_a_browser(render_page(small_report()), PROBE, tmp_path)
     assert seen["title"] == seen["finalTitle"] == "Neurons · epoch 2 · step 30"
     assert seen["all"] == 10
     assert seen["best"] == "#6 #5 #4 #3 #2 #1 #0 #2 #0 #1"

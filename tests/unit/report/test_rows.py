@@ -5,16 +5,14 @@ import pytest
 from lightning_dissect.report.rows import (
     LAYER_COLUMNS,
     NEURON_COLUMNS,
-    key_name,
-    key_names,
     layer_columns,
     layer_rows,
-    metric_values,
     neuron_columns,
     neuron_rows,
 )
+from lightning_dissect.report.scalars import metric_values
 from lightning_dissect.types import LabelSpecificity, LayerDissection, NeuronLabel, Relative, ScoredConcept
-from tests.helpers.small_report import HOSTILE, doubtful_report, judged_report, small_report
+from tests.helpers.small_report import HOSTILE, doubtful_report, evaluated_report, judged_report, small_report
 
 
 def test_there_is_one_row_per_neuron_with_the_named_columns():
@@ -83,33 +81,6 @@ def test_layer_rows_count():
     assert isinstance(first["neurons"], int)
 
 
-@pytest.mark.parametrize(
-    ("layer", "key"), [("layer4.1.conv2", "layer4_1_conv2"), ("a b/ü", "a_b__"), ("", "_"), ("plain_1", "plain_1")]
-)
-def test_key_name_keeps_letters_digits_and_underscores(layer, key):
-    assert key_name(layer) == key
-
-
-def test_layers_that_share_a_key_get_distinct_stable_ones():
-    keys = key_names(["a.b", "a_b", "c.d"])
-    assert keys["c.d"] == "c_d"
-    assert len(set(keys.values())) == 3
-    assert key_names(["a_b", "a.b"])["a.b"] == keys["a.b"]
-    assert all(key_name(key) == key for key in keys.values())
-
-
-def test_metric_values_cover_all_layers_and_each():
-    values = metric_values(small_report(name="probe"))
-    assert values["probe/labelled"] == 8
-    assert values["probe/labelled_share"] == pytest.approx(0.8)
-    assert values["probe/dead"] == values["probe/head/dead"] == 1
-    assert values["probe/head/dead_share"] == 0.25
-    assert values["probe/head/quality"] == pytest.approx(0.25)
-    assert values["probe/body_conv/distinct_labels"] == len(HOSTILE)
-    assert len(values) == 3 * 12
-    assert all(isinstance(value, float) for value in values.values())
-
-
 def test_metrics_have_columns_after_quality():
     report = judged_report()
     neurons, layers = neuron_rows(report), layer_rows(report)
@@ -124,29 +95,6 @@ def test_metrics_have_columns_after_quality():
     assert math.isnan(head["spread"])
     assert head["spread_undefined"] == 2
     assert isinstance(head["iou_undefined"], int)
-
-
-def test_metrics_can_be_monitored():
-    values = metric_values(judged_report())
-    assert values["dissection/head/iou"] == 0.75
-    assert values["dissection/iou"] == pytest.approx(sum(0.125 * unit for unit in (0, 1, 2, 3, 4, 5, 6)) / 7)
-    assert values["dissection/iou_undefined"] == values["dissection/head/iou_undefined"] == 1
-    assert values["dissection/body_conv/distance"] == pytest.approx(0.25 * 2.5)
-    empty = metric_values(judged_report(layers=(LayerDissection("head", ()),)))
-    assert math.isnan(empty["dissection/head/iou"])
-    assert empty["dissection/iou_undefined"] == 0
-
-
-def test_the_docstring_names_every_key():
-    names = {key.rpartition("/")[2] for key in metric_values(small_report())}
-    assert all(f"``<at>{name.removesuffix('_share')}``" in metric_values.__doc__ for name in names)
-    assert all(f"``<at>{name}``" in metric_values.__doc__ for name in ("<metric>", "<metric>_undefined"))
-
-
-def test_no_neurons_have_no_share_and_no_quality():
-    values = metric_values(small_report(layers=(LayerDissection("head", ()),)))
-    assert math.isnan(values["dissection/head/labelled_share"])
-    assert math.isnan(values["dissection/quality"])
 
 
 def judged(unit, verdict):
@@ -174,5 +122,21 @@ def test_specificity_is_a_column_and_its_shares_are_scalars():
     assert "dissection/head/too_generic_share" not in values
 
 
-def test_without_a_hierarchy_there_are_no_shares():
-    assert not [key for key in metric_values(small_report()) if "specific" in key or "generic" in key]
+def test_evaluators_have_columns_after_quality_and_are_empty_where_they_did_not_judge():
+    report = evaluated_report()
+    rows, layers = neuron_rows(report), layer_rows(report)
+    assert all(tuple(row) == neuron_columns(report) for row in rows)
+    assert all(tuple(row) == layer_columns(report) for row in layers)
+    place = NEURON_COLUMNS.index("quality") + 1
+    assert neuron_columns(report)[place : place + 4] == ("vqa", "vqa_precision", "vqa_recall", "proportion")
+    assert [row["vqa"] for row in rows] == ["yes", "no", "yes", "", "", "", "", "", "", "yes"]
+    assert [row["proportion"] for row in rows[:3]] == ["yes", "no", ""]
+    assert {row["silent"] for row in rows} == {""}
+    assert (rows[0]["vqa_precision"], rows[0]["vqa_recall"]) == (0.5, 0.25)
+    assert math.isnan(rows[1]["vqa_recall"])
+    assert math.isnan(rows[3]["vqa_precision"])
+    body, head = layers
+    assert (body["vqa_rate"], body["vqa_shuffled_rate"], body["vqa_evaluated"]) == (pytest.approx(2 / 3), 0.25, 3)
+    assert isinstance(body["vqa_evaluated"], int)
+    assert (head["proportion_evaluated"], head["silent_evaluated"]) == (0, 0)
+    assert math.isnan(head["proportion_rate"])

@@ -1,3 +1,6 @@
+from dataclasses import replace
+
+from lightning_dissect.label_evaluation import LabelEvaluation
 from lightning_dissect.report.selection import best_and_worst, by_quality, evenly_spread
 from lightning_dissect.types import NeuronLabel
 from tests.helpers.small_report import labelled, small_report
@@ -29,3 +32,20 @@ def test_evenly_spread_holds_both_ends_and_no_neuron_twice():
         assert (units[0], units[-1]) == (9, 0)
     assert _units(evenly_spread(TEN, 1)) == [9]
     assert _units(evenly_spread(TEN, 99)) == list(range(9, -1, -1))
+
+
+def test_half_of_the_places_go_to_judged_neurons():
+    judged = {3, 4, 5, 6}
+    evaluations = {"vqa": LabelEvaluation(True, (), ())}
+    neurons = [replace(neuron, evaluations=evaluations) if neuron.unit in judged else neuron for neuron in TEN]
+    assert _units(best_and_worst(neurons, 4)) == [9, 6, 3, 0]
+    assert _units(best_and_worst(neurons, 5)) == [9, 6, 5, 3, 0]
+    assert _units(best_and_worst(neurons, 9)) == [9, 8, 7, 6, 5, 4, 3, 1, 0]
+    assert _units(evenly_spread(neurons, 4)) == [9, 6, 3, 0]
+    assert _units(evenly_spread(neurons, 1)) == [6]
+    for count in range(1, 11):
+        for choose in (best_and_worst, evenly_spread):
+            units = _units(choose(neurons, count))
+            assert len(set(units)) == count
+            assert units == sorted(units, reverse=True)
+            assert len(judged.intersection(units)) >= min(4, count // 2)

@@ -1,11 +1,13 @@
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from lightning_dissect.types import NeuronLabel
+from lightning_dissect.report.evaluation_rows import EVALUATION_COLUMNS
+from lightning_dissect.types import LayerDissection, NeuronLabel
 from lightning_dissect.writers.csv import CSVWriter
-from tests.helpers.small_report import HOSTILE, judged_report, small_report
+from tests.helpers.small_report import HOSTILE, evaluated_report, judged_report, small_report
 
 
 def _read(path):
@@ -90,3 +92,46 @@ def test_a_layer_of_dead_neurons_has_no_quality(tmp_path):
     [row] = _read(tmp_path / "layers.csv")
     assert (row["neurons"], row["quality"]) == ("1", "")
     assert _read(tmp_path / "descriptions.csv") == []
+
+
+def test_judged_images_have_a_table_with_formulas_made_inert(tmp_path):
+    report = evaluated_report(tmp_path)
+    neurons = (
+        *report.layers[0].neurons[:3],
+        replace(report.neurons[0], unit=9, candidates=report.neurons[3].candidates),
+    )
+    CSVWriter().write(replace(report, layers=(LayerDissection("body.conv", neurons),)), [])
+    rows = _read(tmp_path / "evaluations.csv")
+    assert tuple(rows[0]) == EVALUATION_COLUMNS
+    assert len(rows) == 5 * (3 + 2 + 2)
+    assert [row["label"] for row in rows[::5]] == [
+        *(HOSTILE[unit] for unit in (0, 0, 1, 1, 2)),
+        *["'=HYPERLINK(1)"] * 2,
+    ]
+    unanswered = rows[10]
+    assert (unanswered["evaluator"], unanswered["sample_id"], unanswered["role"]) == ("vqa", "1", "top")
+    assert (unanswered["score"], unanswered["answer"]) == ("", "")
+    assert [row["vqa"] for row in _read(tmp_path / "neurons.csv")] == ["yes", "no", "yes", "yes"]
+
+
+def test_a_dissection_without_verdicts_keeps_the_newest_ones(tmp_path):
+    CSVWriter().write(evaluated_report(tmp_path, cycle=1), [])
+    before = (tmp_path / "evaluations.csv").read_bytes()
+    CSVWriter().write(small_report(tmp_path, cycle=2), [])
+    assert (tmp_path / "evaluations.csv").read_bytes() == before
+    assert {row["cycle"] for row in _read(tmp_path / "evaluations.csv")} == {"1"}
+    CSVWriter().write(evaluated_report(tmp_path, cycle=3), [])
+    assert {row["cycle"] for row in _read(tmp_path / "evaluations.csv")} == {"3"}
+
+
+def test_without_evaluators_there_is_no_table_of_judged_images(tmp_path):
+    CSVWriter().write(small_report(tmp_path), [])
+    assert not (tmp_path / "evaluations.csv").exists()
+
+
+def test_the_history_keeps_rates_when_nothing_judges_any_more(tmp_path):
+    CSVWriter().write(evaluated_report(tmp_path, cycle=1), [])
+    CSVWriter().write(small_report(tmp_path, cycle=2), [])
+    rows = _read(tmp_path / "layers.csv")
+    assert [row["vqa_evaluated"] for row in rows] == ["3", "1", "", ""]
+    assert [row["proportion_shuffled_rate"] for row in rows] == ["0.25", "", "", ""]

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from lightning_dissect.label_evaluation import EvaluatorDescription, JudgedImage, LabelEvaluation
 from lightning_dissect.types import LabelSpecificity, LayerDissection, NeuronLabel, Relative, ScoredConcept, TopImage
 from lightning_dissect.writers.json import JSONWriter, read_report, report_path
-from tests.helpers.small_report import doubtful_report, judged_report, small_report
+from tests.helpers.small_report import doubtful_report, evaluated_report, judged_report, small_report
 
 
 def test_what_is_read_is_what_was_written_but_for_the_pictures(tmp_path):
@@ -93,3 +94,42 @@ def test_specificity_comes_back(tmp_path):
     JSONWriter().write(small_report(tmp_path, layers=(LayerDissection("fc", (neuron,)),)), [])
     [read] = read_report(tmp_path / "reports" / "cycle-0002.json").neurons
     assert repr(read) == repr(neuron)
+
+
+def test_what_evaluators_say_comes_back(tmp_path):
+    report = evaluated_report(tmp_path)
+    JSONWriter().write(report, [])
+    path = report_path(tmp_path, cycle=2)
+    json.loads(path.read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    read = read_report(path)
+    assert repr(read.evaluators) == repr(report.evaluators)
+    assert read.reference_images == report.reference_images
+    assert repr(read.neurons) == repr(report.neurons)
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert record["metrics"]["vqa_rate"] == 0.75
+    assert record["metrics"]["silent_rate"] is None
+    assert record["layers"][1]["metrics"]["vqa_evaluated"] == 1
+
+
+def test_no_number_of_an_evaluation_is_lost(tmp_path):
+    numbers = (math.nan, math.inf, -math.inf, 0.1, 1e-300)
+    judged = tuple(JudgedImage(place, number, "control", place, number) for place, number in enumerate(numbers))
+    found = LabelEvaluation(False, numbers, (False, True, False, True, False), *numbers)
+    neuron = NeuronLabel("fc", 0, "labelled", judged_images=judged, evaluations={"a": found, "b": found})
+    evaluators = (EvaluatorDescription("a", "A()", "CLIP", True, "cosine", math.nan, "lost"), EvaluatorDescription("b"))
+    report = small_report(tmp_path, layers=(LayerDissection("fc", (neuron,)),), evaluators=evaluators)
+    JSONWriter().write(report, [])
+    read = read_report(report_path(tmp_path, cycle=2))
+    assert repr(dataclasses.replace(read, images=report.images)) == repr(report)
+
+
+def test_a_file_from_before_there_were_evaluators_is_read(tmp_path):
+    JSONWriter().write(small_report(tmp_path), [])
+    path = report_path(tmp_path, cycle=2)
+    record = json.loads(path.read_text(encoding="utf-8"))
+    del record["evaluators"], record["reference_images"]
+    for layer in record["layers"]:
+        for neuron in layer["neurons"]:
+            del neuron["judged_images"], neuron["evaluations"]
+    path.write_text(json.dumps(record), encoding="utf-8")
+    assert read_report(path) == dataclasses.replace(small_report(tmp_path), images={})

@@ -8,7 +8,7 @@ from PIL import Image
 from lightning_dissect.report.montage import layer_montage
 from lightning_dissect.types import LayerDissection, NeuronLabel
 from lightning_dissect.writers.tensorboard import TensorBoardWriter, escape_markdown
-from tests.helpers.small_report import judged_report, labelled, small_report
+from tests.helpers.small_report import evaluated_report, judged_report, labelled, small_report
 
 
 def _events(logger):
@@ -82,3 +82,17 @@ def test_markdown_shows_the_text_itself():
 
     assert entities.unescape(cell.removeprefix("<td>").removesuffix("</td>")) == text
     assert cell.count("<") == 2
+
+
+def test_verdicts_are_in_the_table_and_the_montage(tmp_path):
+    logger, report = TensorBoardLogger(tmp_path), evaluated_report()
+    TensorBoardWriter().write(report, [logger])
+    events = _events(logger)
+    lines = _text(events, "dissection/body_conv/neurons").splitlines()
+    assert lines[2].startswith("| unit | label | score | quality | vqa | vqa-precision | vqa-recall | proportion |")
+    assert all(line.count("|") == 22 for line in lines[4:])
+    assert lines[-1].startswith("| 0 | &#60;/script&#62;")
+    assert " | yes | 0.5 | 0.25 | yes | 0.5 | 0.25 |  | nan | nan | " in lines[-1]
+    [event] = events.Images("dissection/head/top_images")
+    shown = np.asarray(Image.open(io.BytesIO(event.encoded_image_string)))
+    assert np.array_equal(shown, np.asarray(layer_montage(report.layers[1], report.images, judge="vqa")))

@@ -13,7 +13,15 @@ from lightning_dissect.report.rows import NEURON_COLUMNS
 from lightning_dissect.types import LayerDissection, NeuronLabel
 from lightning_dissect.writers import wandb as wandb_writer
 from lightning_dissect.writers.wandb import WandbWriter
-from tests.helpers.small_report import HOSTILE, JUDGES, judged_report, labelled, small_report
+from tests.helpers.small_report import (
+    EVALUATORS,
+    HOSTILE,
+    JUDGES,
+    evaluated_report,
+    judged_report,
+    labelled,
+    small_report,
+)
 from tests.helpers.wandb_reader import artifacts, history, run_log
 
 COLUMNS = [*NEURON_COLUMNS, "montage"]
@@ -65,6 +73,7 @@ def offline_run(tmp_path_factory):
         dead = LayerDissection("head", (NeuronLabel("head", 0, "dead"),))
         WandbWriter(html=False).write(small_report(layers=(dead,), epoch=3, logger_step=None), [logger])
         WandbWriter(html=False).write(judged_report(name="judged", images={}, logger_step=31), [logger])
+        WandbWriter(html=False).write(evaluated_report(name="evaluated", logger_step=32), [logger])
         wandb.finish()
         wandb.teardown()
     log = run_log(folder)
@@ -73,7 +82,7 @@ def offline_run(tmp_path_factory):
 
 def test_everything_is_one_row_at_the_step_of_the_scalars(offline_run):
     _, rows, _ = offline_run
-    scalars, first, second, _ = (row for row in rows if "trainer/global_step" in row)
+    scalars, first, second, *_ = (row for row in rows if "trainer/global_step" in row)
     assert scalars["dissection/quality"] == 0.5
     assert scalars["trainer/global_step"] == first["trainer/global_step"] == 29
     assert {key for key in first if key.startswith("dissection/")} == {
@@ -188,3 +197,21 @@ def test_numbers_must_be_positive(name):
 def test_more_images_than_wandb_keeps_are_refused():
     with pytest.raises(ValueError, match="Expected `images_per_layer` to be at most 108 but got 109"):
         WandbWriter(images_per_layer=109)
+
+
+def test_verdicts_are_in_the_table_the_captions_and_the_montages(offline_run):
+    files, rows, _ = offline_run
+    [row] = [row for row in rows if "evaluated/neurons" in row]
+    table = json.loads((files / row["evaluated/neurons"]["path"]).read_text())
+    names = [f"{judge.name}{what}" for judge in EVALUATORS for what in ("", "_precision", "_recall")]
+    assert table["columns"] == [*COLUMNS[:5], *names, *COLUMNS[5:]]
+    cells = [dict(zip(table["columns"], cell, strict=True)) for cell in table["data"]]
+    assert [cell["vqa"] for cell in cells] == ["yes", "no", "yes", "", "", "", "", "", "", "yes"]
+    assert (cells[0]["label"], cells[0]["vqa_precision"], cells[0]["silent"]) == (HOSTILE[0], 0.5, "")
+    panel = row["evaluated/head/top_images"]
+    assert panel["captions"][0] == "apple | score 1.500 | quality 0.750 | vqa yes, 1 of 2 | unit 6 | epoch 2 | step 30"
+    assert "vqa" not in panel["captions"][1]
+    report = evaluated_report()
+    shown = np.asarray(Image.open(files / panel["filenames"][0]).convert("RGB")).astype(int)
+    meant = np.asarray(neuron_montage(report.neurons[-1], report.images, WandbWriter.tile_size, "vqa")).astype(int)
+    assert np.abs(shown - meant).mean() < 4
