@@ -72,11 +72,12 @@ class Labeller:
         is_known = self._prepared is not None and self._prepared.concept_matrix is matrix
         known = peers.all_gather(is_known and torch.equal(self._sample_ids, sample_ids))
         self._sample_ids = sample_ids
-        if self._prepared is None or not all(known):
+        if not all(known):
             self._prepared = None
+        if self._trust is not None:  # what untrained copies recorded is let go before a whole matrix is made
+            self._trust.learn(matrix, sample_ids, layers, peers)
+        if self._prepared is None:
             self._prepared = self._labelling.prepared(matrix, self._presence(matrix, sample_ids, peers))
-        if self._trust is not None:
-            self._trust.learn(self._prepared.scorer, matrix, sample_ids, layers, peers)
 
     def layer(self, name: str, share: NeuronShare, peers: Peers) -> LayerDissection | None:
         """Label and judge a layer.
@@ -101,7 +102,7 @@ class Labeller:
         table = prepared.table(share.activations, *top, share.layer_size, peers.logsumexp, with_quality=with_quality)
         floor, columns = None, None
         if trust is not None:
-            floor, best = trust.floor(name, prepared.scorer), table.scores[:, 0]
+            floor, best = trust.floor(name, prepared.concept_matrix), table.scores[:, 0]
             columns = trust.measured(share, prepared.scorer, prepared.presence, table.concepts, best, floor, peers)
             table = replace(table, qualities=columns.quality)
         table = self._metrics.judged(table, share.activations, prepared.presence)

@@ -1,6 +1,7 @@
 """Pooled activations of one layer on all images, collected batch by batch."""
 
 from collections.abc import Iterator
+from math import ceil
 from typing import Any
 
 import torch
@@ -8,7 +9,11 @@ from torch import Tensor
 
 from lightning_dissect.recording.storage import ActivationStorage
 
-_BLOCK_ELEMENTS = 2**22
+_BLOCK_ELEMENTS = 2**23
+"""Large enough for glibc to map a block by itself, so that its memory goes back to the system as soon as it is freed;
+of smaller ones it keeps what lies below anything still in use."""
+
+_PIECE_ELEMENTS = 2**22
 
 
 class PooledActivations:
@@ -144,7 +149,7 @@ class PooledActivations:
 
     def _begin_block(self, rows: int, neurons: int) -> Tensor:
         """Return room for ``rows`` rows, and for as many as there are so far if these are not too many."""
-        as_many = min(self._rows, _BLOCK_ELEMENTS // max(1, neurons))
+        as_many = min(self._rows, ceil(_BLOCK_ELEMENTS / max(1, neurons)))
         return self.storage.empty(max(rows, as_many), neurons)
 
     def _filled(self) -> Iterator[Tensor]:
@@ -220,5 +225,5 @@ def first_occurrences(sample_ids: Tensor) -> Tensor:
 
 
 def _pieces(block: Tensor) -> Iterator[Tensor]:
-    """Give a block in parts of at most `_BLOCK_ELEMENTS`, so that a copy of one stays small."""
-    yield from torch.split(block, max(1, _BLOCK_ELEMENTS // max(1, block.shape[1])))
+    """Give a block in parts of at most `_PIECE_ELEMENTS`, so that a copy of one stays small."""
+    yield from torch.split(block, max(1, _PIECE_ELEMENTS // max(1, block.shape[1])))

@@ -1,5 +1,7 @@
 """What it costs to hand out a neuron's top activations in the order of a concept."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -7,10 +9,14 @@ from torch import Tensor
 from lightning_dissect.compiled import Array, compiled
 from lightning_dissect.threads import run_in_threads
 
-FEW_CONCEPTS = 8
-"""Concepts whose ranks stay in a processor's cache beside the top images of some neurons."""
+SORTED_AT_ONCE = 2**17
+"""Similarities that a thread sorts at a time."""
 
-FEW_NEURONS = 128
+FEW_NEURONS = 512
+"""Neurons whose top images are met together: many, for an image to be in the top of a dozen, yet fitting a cache."""
+
+HANDED_OUT_AT_ONCE = 2**18
+"""Values that are handed out before they are compared, where a concept has fewer."""
 
 
 def order_cost_by_torch(values: Tensor, rows: Tensor, similarities: Tensor, power: float, max_bytes: int) -> Tensor:
@@ -46,103 +52,151 @@ def order_cost_by_torch(values: Tensor, rows: Tensor, similarities: Tensor, powe
     return cost
 
 
-def order_cost_by_numba(values: Tensor, rows: Tensor, similarities: Tensor, power: float) -> Tensor:
-    """Return the cost as `order_cost_by_torch` does, on the CPU and where numba is installed.
+class CompiledOrderCost:
+    """Finds the cost as `order_cost_by_torch` does, on the CPU and where numba is installed.
 
-    Images are sorted once per concept. The place of a top image among the others of a neuron is the number of their
-    ranks below its own, which are counted in a bitmap of ranks.
-    """
-    cost = torch.empty(len(rows), similarities.shape[1], dtype=torch.float64)
-    rank, loop = compiled(shared_ranks), compiled(order_costs, reassociate=True)
-    concepts, results = similarities.detach().numpy().T, cost.numpy()
-    top_rows = rows.numpy().astype(np.uint16 if len(similarities) <= 2**16 else np.uint32)
-    top_values = values.numpy()
-
-    def fill(part: slice) -> None:
-        tile = np.ascontiguousarray(concepts[part])
-        ranks = np.empty(tile.shape, np.uint32)
-        rank(tile, tile.argsort(axis=1), ranks)
-        found = np.empty((len(tile), len(results)))
-        for start in range(0, len(results), FEW_NEURONS):
-            few = slice(start, start + FEW_NEURONS)
-            loop(ranks, top_rows[few], top_values[few], power, found[:, few])
-        results[:, part] = found.T
-
-    run_in_threads(fill, len(concepts), FEW_CONCEPTS)
-    return cost
-
-
-def shared_ranks(similarities: Array, orders: Array, ranks: Array) -> None:
-    """Write the rank of every image in some concepts; equally similar images share the lowest of theirs.
+    Nothing is sorted for a pair. The images are sorted once per concept and met in that order, least similar first;
+    each knows the neurons that have it among their top images and hands each of them the value that it has there.
 
     Args:
-        similarities: Shape ``(concepts, images)``.
-        orders: Images of each concept, least similar first, of the same shape.
-        ranks: What is written, of the same shape.
+        values: Activations of each neuron's top images, most activating first, shape ``(neurons, top_k)``.
+        rows: Rows of those images, of the same shape.
+        power: Exponent of the differences.
 
     """
-    concepts, images = orders.shape
+
+    def __init__(self, values: Tensor, rows: Tensor, power: float) -> None:
+        self._neurons, self._power = len(rows), power
+        self._images, places = np.unique(rows.numpy(), return_inverse=True)
+        places, own = places.reshape(rows.shape), values.numpy()
+        groups = [slice(start, start + FEW_NEURONS) for start in range(0, len(rows), FEW_NEURONS)]
+        self._groups = [_Group.of(own[group], places[group], len(self._images)) for group in groups]
+
+    def of(self, similarities: Tensor) -> Tensor:
+        """Return the cost for some concepts.
+
+        Args:
+            similarities: Shape ``(images, concepts)``.
+
+        Returns:
+            Shape ``(neurons, concepts)``, float64.
+
+        """
+        cost = torch.empty(self._neurons, similarities.shape[1], dtype=torch.float64)
+        concepts, results = similarities.detach().numpy().T, cost.numpy()
+        hand, compare = compiled(hand_out), compiled(mean_powers, reassociate=True)
+
+        def fill(part: slice) -> None:
+            orders, tied = _ascending(np.take(concepts[part], self._images, axis=1))
+            found, start = np.empty((len(orders), self._neurons)), 0
+            for group in self._groups:
+                neurons = slice(start, start + len(group.ascending))
+                count = min(len(orders), max(1, HANDED_OUT_AT_ONCE // group.ascending.size))
+                room = np.empty((count, *group.ascending.shape), group.ascending.dtype)
+                for first in range(0, len(orders), count):
+                    some = slice(first, min(first + count, len(orders)))
+                    handed_out = room[: some.stop - first]
+                    hand(orders[some], tied[some], group.starts, group.neurons, group.values, handed_out)
+                    compare(group.ascending, handed_out, self._power, found[some, neurons])
+                start = neurons.stop
+            results[:, part] = found.T
+
+        run_in_threads(fill, len(concepts), max(1, SORTED_AT_ONCE // len(self._images)))
+        return cost
+
+
+@dataclass(frozen=True)
+class _Group:
+    """For every image, the neurons of a group that have it among their top images, and the values there.
+
+    Args:
+        starts: Where the list of each image begins and, last, where all end, shape ``(images + 1,)``.
+        neurons: Lists of neurons, one after the other.
+        values: The activation of each neuron of each list on the image.
+        ascending: Values of the top images, least activating first, shape ``(neurons, top_k)``.
+
+    """
+
+    starts: Array
+    neurons: Array
+    values: Array
+    ascending: Array
+
+    @classmethod
+    def of(cls, values: Array, rows: Array, images: int) -> "_Group":
+        by_image = rows.argsort(axis=None, kind="stable")
+        starts = np.zeros(images + 1, np.uint32)
+        np.cumsum(np.bincount(rows.ravel(), minlength=images), out=starts[1:])
+        neurons = (by_image // rows.shape[1]).astype(np.uint16)
+        return cls(starts, neurons, values.ravel()[by_image], np.ascontiguousarray(values[:, ::-1]))
+
+
+def _ascending(similarities: Array) -> tuple[Array, Array]:
+    """Return the images of each concept, least similar first, and whether each is as similar as the next."""
+    orders = similarities.argsort(axis=1)
+    ordered = np.take_along_axis(similarities, orders, axis=1)
+    tied = np.zeros(ordered.shape, np.bool_)
+    np.equal(ordered[:, :-1], ordered[:, 1:], out=tied[:, :-1])
+    return orders.astype(np.uint32), tied
+
+
+def hand_out(  # noqa: PLR0917
+    orders: Array, tied: Array, starts: Array, neurons: Array, values: Array, handed_out: Array
+) -> None:
+    """Write the values of each neuron's top images in the order of some concepts.
+
+    Where a neuron has several of equally similar images among its top ones, it has them in its own order.
+
+    Args:
+        orders: Images of each concept, least similar first, shape ``(concepts, images)``, unsigned.
+        tied: Whether each is as similar as the next of the order, of the same shape, bool.
+        starts: Where the list of each image begins and, last, where all end, shape ``(images + 1,)``, unsigned.
+        neurons: Lists of the neurons that have an image among their top ones, unsigned.
+        values: The value that each of them has there.
+        handed_out: What is written, shape ``(concepts, neurons, top_k)``, contiguous.
+
+    """
+    concepts, few, top_k = handed_out.shape
+    places, before = np.empty(few, np.uint32), np.empty(few, np.uint32)
     for concept in range(concepts):
-        previous = orders[concept, 0]
-        ranks[concept, previous] = 0
-        for place in range(1, images):
-            image = orders[concept, place]
-            tied = similarities[concept, image] == similarities[concept, previous]
-            ranks[concept, image] = ranks[concept, previous] if tied else place
-            previous = image
+        room, is_tied = handed_out[concept].reshape(few * top_k), False
+        for neuron in range(few):
+            places[neuron] = neuron * top_k
+        for position in range(orders.shape[1]):
+            if tied[concept, position] and not is_tied:
+                before[:] = places
+            was_tied, is_tied = is_tied, tied[concept, position]
+            image = orders[concept, position]
+            for entry in range(starts[image], starts[image + np.uint32(1)]):
+                owner = neurons[entry]
+                room[places[owner]] = values[entry]
+                places[owner] += np.uint32(1)
+            if was_tied and not is_tied:
+                for neuron in range(few):
+                    if places[neuron] - before[neuron] > 1:
+                        run = room[before[neuron] : places[neuron]]
+                        run[:] = np.sort(run)[::-1]
 
 
-def order_costs(rank_of: Array, rows: Array, values: Array, power: float, cost: Array) -> None:
-    """Write the cost of every pair of some concepts and neurons.
-
-    Where two equally similar images are in the top of a neuron, bits of the bitmap coincide and the pair is sorted.
+def mean_powers(ascending: Array, handed_out: Array, power: float, cost: Array) -> None:
+    """Write the mean power of the differences between a neuron's own order and another.
 
     Args:
-        rank_of: Ranks of images in concepts, shape ``(concepts, images)``, unsigned.
-        rows: Shape ``(neurons, top_k)``, unsigned.
-        values: Shape ``(neurons, top_k)``, descending.
+        ascending: Values in the order of each neuron, shape ``(neurons, top_k)``.
+        handed_out: The same values in the order of some concepts, shape ``(concepts, neurons, top_k)``.
         power: Exponent of the differences.
         cost: What is written, shape ``(concepts, neurons)``.
 
     """
-    concepts, images = rank_of.shape
-    neurons, top_k = rows.shape
-    num_words = (images + 31) // 32
-    words, before = np.zeros(num_words, np.uint32), np.zeros(num_words, np.int32)
-    ranks, handed_out = np.zeros(top_k, np.int32), np.zeros(top_k, values.dtype)
-    for neuron in range(neurons):
-        ascending = values[neuron, ::-1].copy()
-        for concept in range(concepts):
-            words[:] = np.uint32(0)
-            for top in range(top_k):
-                rank = np.int32(rank_of[concept, rows[neuron, top]])
-                ranks[top] = rank
-                words[rank >> 5] |= np.uint32(1) << np.uint32(rank & 31)
-            total = np.int32(0)
-            for word in range(num_words):
-                before[word] = total
-                bits = words[word]
-                bits = bits - ((bits >> np.uint32(1)) & np.uint32(0x55555555))
-                bits = (bits & np.uint32(0x33333333)) + ((bits >> np.uint32(2)) & np.uint32(0x33333333))
-                bits = (bits + (bits >> np.uint32(4))) & np.uint32(0x0F0F0F0F)
-                total += np.int32(((bits * np.uint32(0x01010101)) >> np.uint32(24)) & np.uint32(255))
-            if total == top_k:
-                for top in range(top_k):
-                    rank = ranks[top]
-                    bits = words[rank >> 5] & ((np.uint32(1) << np.uint32(rank & 31)) - np.uint32(1))
-                    bits = bits - ((bits >> np.uint32(1)) & np.uint32(0x55555555))
-                    bits = (bits & np.uint32(0x33333333)) + ((bits >> np.uint32(2)) & np.uint32(0x33333333))
-                    bits = (bits + (bits >> np.uint32(4))) & np.uint32(0x0F0F0F0F)
-                    below = np.int32(((bits * np.uint32(0x01010101)) >> np.uint32(24)) & np.uint32(255))
-                    handed_out[top] = ascending[before[rank >> 5] + below]
-            else:
-                handed_out[np.argsort(ranks, kind="mergesort")] = ascending
-            distance = 0.0
+    concepts, neurons, top_k = handed_out.shape
+    for concept in range(concepts):
+        for neuron in range(neurons):
+            own, other, total = ascending[neuron], handed_out[concept, neuron], 0.0
             if power == 3.0:
                 for top in range(top_k):
-                    difference = abs(np.float64(values[neuron, top]) - np.float64(handed_out[top]))
-                    distance += difference * difference * difference
+                    difference = abs(np.float64(own[top]) - np.float64(other[top]))
+                    total += difference * difference * difference
             else:
                 for top in range(top_k):
-                    distance += abs(np.float64(values[neuron, top]) - np.float64(handed_out[top])) ** power
-            cost[concept, neuron] = distance / top_k
+                    total += abs(np.float64(own[top]) - np.float64(other[top])) ** power
+            cost[concept, neuron] = total / top_k

@@ -12,7 +12,7 @@ from lightning_dissect.concept_matrix import ConceptMatrix
 from lightning_dissect.similarity.base import SIMILARITIES, identity, score_all
 from lightning_dissect.similarity.concept_blocks import check_activations, score_blocks
 from lightning_dissect.similarity.live import live_neurons
-from lightning_dissect.similarity.order_cost import order_cost_by_numba, order_cost_by_torch
+from lightning_dissect.similarity.order_cost import CompiledOrderCost, order_cost_by_torch
 from lightning_dissect.similarity.top_images import top_rows
 
 
@@ -160,6 +160,7 @@ class ConceptOrders:
         values = activations[rows, neurons[:, None]]
         values = values.to(torch.promote_types(values.dtype, torch.float32))
         random_cost = self.settings.random_cost(values)
+        cost_of = self._cost(values, rows)
         factors = self._mean_factors(rows) if self.concept_matrix.is_factored else None
         panel = max(1, self.settings.max_bytes // (16 * len(activations)))
         for block, scores in score_blocks(self.concept_matrix, activations.shape[1], width):
@@ -168,15 +169,18 @@ class ConceptOrders:
                 part = slice(start, min(start + panel, block.stop))
                 similarities = self.concept_matrix.columns(part)
                 fit = _bag_means(rows, similarities) if factors is None else self._fit(factors, part)
-                cost = self._cost(values, rows, similarities)
+                cost = cost_of(similarities)
                 cost /= fit.where(fit > 0, torch.nan).pow_(self.settings.scale_power)
                 scores[neurons, part.start - block.start : part.stop - block.start] = cost / -random_cost[:, None]
             yield block, scores
 
-    def _cost(self, values: Tensor, rows: Tensor, similarities: Tensor) -> Tensor:
+    def _cost(self, values: Tensor, rows: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return what finds the cost of the neurons for some concepts' similarities."""
+        similarities = self.concept_matrix.columns(slice(0, 0))
         if runs_compiled(values, similarities) and similarities.dtype != torch.float16:
-            return order_cost_by_numba(values, rows, similarities, self.settings.power)
-        return order_cost_by_torch(values, rows, similarities, self.settings.power, self.settings.max_bytes)
+            return CompiledOrderCost(values, rows, self.settings.power).of
+        power, max_bytes = self.settings.power, self.settings.max_bytes
+        return lambda similarities: order_cost_by_torch(values, rows, similarities, power, max_bytes)
 
     def _mean_factors(self, rows: Tensor) -> Tensor:
         """Return the mean image factors of each neuron's top images, shape ``(neurons, dimensions)``, float64."""

@@ -12,7 +12,7 @@ from lightning_dissect.presence import PresenceSource, fixed_width_columns
 from lightning_dissect.standardise import standardised_columns
 from lightning_dissect.trust.jackknife import jackknife
 
-_CONCEPTS_AT_ONCE = 64
+_CONCEPTS_AT_ONCE = 32
 """Concepts whose presence is computed at once."""
 
 
@@ -88,13 +88,7 @@ def quality_intervals(
     check_positive("max_bytes", max_bytes)
     found = torch.full((3, *candidates.shape), torch.nan, dtype=torch.float64)
     for neurons in _blocks(candidates, max_bytes // (8 * len(activations))):
-        rows = standardised_columns(activations[:, neurons.to(activations.device)].T.contiguous().T).T
-        concepts, places = torch.unique(candidates[neurons], return_inverse=True)
-        if concepts[0] < 0:
-            concepts, places = concepts[1:], places - 1
-        if len(concepts):
-            columns = _standardised_presence(presence, concepts, len(activations), activations.device)
-            found[:, neurons] = torch.stack(jackknife(rows, columns, places)).cpu()
+        found[:, neurons] = _jackknifed(activations, presence, candidates[neurons], neurons)
     quality, errors, lead_errors = found
     return _intervals(quality, errors, lead_errors, confidence)
 
@@ -112,6 +106,18 @@ def _blocks(candidates: Tensor, most: int) -> Iterator[Tensor]:
         held = together
     if ordered:
         yield order[start:]
+
+
+def _jackknifed(activations: Tensor, presence: PresenceSource, candidates: Tensor, neurons: Tensor) -> Tensor:
+    """Return what `jackknife` does for some neurons, shape ``(3, neurons, candidates)``, on the CPU."""
+    concepts, places = torch.unique(candidates, return_inverse=True)
+    if concepts[0] < 0:
+        concepts, places = concepts[1:], places - 1
+    if not len(concepts):
+        return torch.full((3, *candidates.shape), torch.nan, dtype=torch.float64)
+    columns = _standardised_presence(presence, concepts, len(activations), activations.device)
+    rows = standardised_columns(activations[:, neurons.to(activations.device)].T.contiguous().T).T
+    return torch.stack(jackknife(rows, columns, places)).cpu()
 
 
 def _standardised_presence(presence: PresenceSource, concepts: Tensor, images: int, device: torch.device) -> Tensor:

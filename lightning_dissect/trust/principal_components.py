@@ -29,7 +29,8 @@ def principal_components(features: Tensor, count: int, max_bytes: int = 2**24) -
                 [0.7071]], dtype=torch.float64)
 
     """
-    columns = features[:, live_neurons(features)]
+    live = live_neurons(features)
+    columns = features if live.all() else features[:, live]
     images, width = columns.shape
     if images <= width:
         columns = standardised_columns(columns)

@@ -122,14 +122,12 @@ class TrustJudge:
         if self._networks is not None:
             self._networks.end_batch(keep)
 
-    def learn(
-        self, scorer: Scorer, concept_matrix: ConceptMatrix, row_ids: Tensor, layers: Sequence[str], peers: Peers
-    ) -> None:
+    def learn(self, concept_matrix: ConceptMatrix, row_ids: Tensor, layers: Sequence[str], peers: Peers) -> None:
         """Make the floors of all layers, the same on every process, and let go of the copies.
 
         Args:
-            scorer: What was prepared for the concept matrix; another object stands for another matrix.
-            concept_matrix: Image-text similarities, shape ``(images, concepts)``.
+            concept_matrix: Image-text similarities, shape ``(images, concepts)``; another object stands for other
+                images or concepts.
             row_ids: Sample id of each row, shape ``(images,)``.
             layers: The layers that are labelled.
             peers: The processes; each must call this.
@@ -139,24 +137,24 @@ class TrustJudge:
             return
         if self._learned is None:
             learned = self._from_copies(concept_matrix, row_ids, layers, peers)
-            self._learned = replace(learned, scorer=scorer)
-        elif self._learned.floors and scorer is not self._learned.scorer:
+            self._learned = replace(learned, concept_matrix=concept_matrix)
+        elif self._learned.floors and concept_matrix is not self._learned.concept_matrix:
             self._learned = _Learned(failure="The images or concepts are no longer those of the first dissection.")
         else:
             return
         if peers.rank == 0:
             _warn_of(self._learned)
 
-    def floor(self, layer: str, scorer: Scorer) -> UntrainedFloor | None:
+    def floor(self, layer: str, concept_matrix: ConceptMatrix) -> UntrainedFloor | None:
         """Return what to hold a layer against beside chance; `basis` says why a layer has nothing.
 
         Args:
             layer: Name of the layer.
-            scorer: What labels it; the floor holds for the images that it was learned on.
+            concept_matrix: What it is labelled with; the floor holds for the images that it was learned on.
 
         """
         learned = self._learned or _Learned()
-        return learned.floors.get(layer) if scorer is learned.scorer else None
+        return learned.floors.get(layer) if concept_matrix is learned.concept_matrix else None
 
     def measured(  # noqa: PLR0917
         self,
@@ -257,12 +255,12 @@ class TrustJudge:
 
 @dataclass(frozen=True)
 class _Learned:
-    """The floors by layer, why others have none, why there are none at all, and what scores the floors' images."""
+    """The floors by layer, why others have none, why there are none at all, and the matrix of the floors' images."""
 
     floors: Mapping[str, UntrainedFloor] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
     failure: str | None = None
-    scorer: Scorer | None = None
+    concept_matrix: ConceptMatrix | None = None
 
 
 def _warn_of(learned: _Learned) -> None:

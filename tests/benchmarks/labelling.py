@@ -90,12 +90,13 @@ def ratios(size: Size) -> BenchmarkTable:
         reference = f"published, loop over {size.sample} neurons extrapolated"
         for matrix in (kept, factored):
             _compare(table, name, activations, matrix, reference, references, size.repeats)
+        if name == "soft_wpmi":
+            _compare(table, "rank_reorder", activations, kept, "soft_wpmi, " + reference, references, size.repeats)
         del probability, references
     product = [(1.0, partial(torch.matmul, activations.T, kept.whole))]
     for name in ("correlation", "cosine", "cosine_cubed"):
         for matrix in (kept, factored):
             _compare(table, name, activations, matrix, "A^T P in float32", product, size.repeats)
-    _compare_rank_reorder(table, size, activations, kept)
     return table
 
 
@@ -172,19 +173,6 @@ def _compare(  # noqa: PLR0917
             speedup=slow / timing.minimum,
         )  # fmt: skip
         print(table.rows[-1], flush=True)  # noqa: T201
-
-
-def _compare_rank_reorder(table: BenchmarkTable, size: Size, activations: Tensor, kept: ConceptMatrix) -> None:
-    """Compare the cost of each further neuron, for ranking the images of every concept is done once for all neurons."""
-    soft, reorder = (prepare(SIMILARITIES.resolve(name), kept) for name in ("soft_wpmi", "rank_reorder"))
-    few, many = activations[:, : size.sample // 4], activations[:, : size.sample]
-    calls = [partial(score_blocks, scorer, part) for scorer in (reorder, soft) for part in (few, many)]
-    timings = [timing.minimum for timing in in_turns(calls, 1)]
-    scale = size.neurons / (many.shape[1] - few.shape[1])
-    ours, other = scale * (timings[1] - timings[0]), scale * (timings[3] - timings[2])
-    against = "our soft_wpmi, both from the difference of two samples"
-    table.add(similarity="rank_reorder", matrix="kept", state="warm", seconds=ours, against=against, reference=other)
-    print(table.rows[-1], flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 import copy
 import pickle
+import platform
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -110,7 +112,8 @@ def test_copies_and_pickles_are_trimmed_and_apart() -> None:
 @pytest.mark.parametrize("ascending", [True, False])
 @pytest.mark.parametrize("elements", [1, 7 * NEURONS, 100 * NEURONS])
 def test_blocks_of_any_size_are_joined(elements: int, ascending: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_BLOCK_ELEMENTS", elements)
+    for limit in ("_BLOCK_ELEMENTS", "_PIECE_ELEMENTS"):
+        monkeypatch.setattr(module, limit, elements)
     sample_ids, values = rows()
     if ascending:
         sample_ids = sample_ids.sort().values
@@ -175,7 +178,8 @@ def in_memory_and_mapped(dirpath: Path) -> tuple[PooledActivations, PooledActiva
 def test_mapped_rows_are_the_same(
     kind: str, dtype: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_BLOCK_ELEMENTS", 4 * NEURONS)
+    for limit in ("_BLOCK_ELEMENTS", "_PIECE_ELEMENTS"):
+        monkeypatch.setattr(module, limit, 4 * NEURONS)
     sample_ids, values = rows()
     if kind == "ascending":
         sample_ids = sample_ids.sort().values
@@ -210,8 +214,24 @@ def test_joining_gives_the_blocks_back() -> None:
     assert storage.bytes_in_memory == 3 * NEURONS * 4
 
 
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what is known of the allocator")
+def test_memory_of_blocks_goes_back_to_the_system() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    torch.ones(2**23 - 2**18)  # once this is freed, the allocator keeps what is smaller for itself
+    state, values = PooledActivations(), torch.ones(256, 4000)
+    for start in range(0, 8192, 256):
+        state.update(torch.arange(start, start + 256), values)
+    above, held = torch.ones(2**18), resident()
+    state.reset()
+    assert held - resident() > 0.6 * 8192 * 4000 * 4
+    assert len(above)
+
+
 def test_chunks_are_in_order_of_arrival(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_BLOCK_ELEMENTS", 4 * NEURONS)
+    for limit in ("_BLOCK_ELEMENTS", "_PIECE_ELEMENTS"):
+        monkeypatch.setattr(module, limit, 4 * NEURONS)
     sample_ids, values = rows()
     state = collected(sample_ids, values, 9)
     state.update(sample_ids[:2], values[:2])

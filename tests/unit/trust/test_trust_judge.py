@@ -21,7 +21,6 @@ from tests.helpers.processes import run_in_wired_threads
 IDS = torch.arange(40) * 2
 IMAGES = torch.randn(40, 6, generator=torch.Generator().manual_seed(0))
 MATRIX = ConceptMatrix.of(torch.randn(40, 8, generator=torch.Generator().manual_seed(1)))
-SCORER = prepare(Correlation(), MATRIX)
 
 
 class Net(nn.Module):
@@ -60,10 +59,10 @@ def run(judge, model, ids=IDS, layers=("body",)):
     judge.detach()
 
 
-def learn(judge, scorer=SCORER, layers=("body",), row_ids=IDS):
+def learn(judge, matrix=MATRIX, layers=("body",), row_ids=IDS):
     with in_step("learning") as peers:
-        judge.learn(scorer, MATRIX, row_ids, layers, peers)
-    return [judge.floor(layer, scorer) for layer in layers]
+        judge.learn(matrix, row_ids, layers, peers)
+    return [judge.floor(layer, matrix) for layer in layers]
 
 
 @pytest.mark.parametrize("rate", [0, 1, -0.1, 5, float("nan")])
@@ -104,7 +103,7 @@ def test_without_copies_there_is_no_floor(net):
 
 
 def test_floors_are_dropped_for_good_when_images_or_concepts_change(net, recwarn):
-    judge, other = make(), prepare(Correlation(), MATRIX)
+    judge, other = make(), ConceptMatrix.of(MATRIX.whole)
     run(judge, net)
     learn(judge)
     reference = weakref.ref(judge._learned.floors["body"])
@@ -128,7 +127,7 @@ def test_another_model_has_floors_of_its_own(net):
     run(judge, nn.Sequential(nn.Linear(6, 30)), layers=["0"])
     [second] = learn(judge, layers=["0"])
     assert (len(first.null), len(second.null)) == (48, 60)
-    assert judge.floor("body", SCORER) is None
+    assert judge.floor("body", MATRIX) is None
 
 
 def test_a_model_that_is_gone_is_not_mistaken_for_its_successor(net):
@@ -176,9 +175,9 @@ def test_the_floor_holds_for_the_images_it_was_learned_on(net):
     run(judge, net)
     [floor] = learn(judge)
     assert floor is not None
-    assert judge.floor("body", prepare(Correlation(), MATRIX)) is None
-    assert judge.floor("head", SCORER) is None
-    assert make().floor("body", SCORER) is None
+    assert judge.floor("body", ConceptMatrix.of(MATRIX.whole)) is None
+    assert judge.floor("head", MATRIX) is None
+    assert make().floor("body", MATRIX) is None
 
 
 def test_copies_that_fail_are_warned_of_once(net, recwarn):
@@ -257,17 +256,17 @@ def test_two_processes_learn_what_one_does(net):
     alone = make()
     run(alone, net)
     learn(alone)
-    judges, results = in_two(net, lambda judge, peers: judge.learn(SCORER, MATRIX, IDS, ["body"], peers))
+    judges, results = in_two(net, lambda judge, peers: judge.learn(MATRIX, IDS, ["body"], peers))
     assert results == [None, None]
     for judge in judges:
-        torch.testing.assert_close(judge.floor("body", SCORER).null, alone.floor("body", SCORER).null)
+        torch.testing.assert_close(judge.floor("body", MATRIX).null, alone.floor("body", MATRIX).null)
 
 
 def test_copies_that_fail_on_one_process_are_nobody_s(net, recwarn):
     def work(judge, peers):
         if peers.rank == 1:
             judge._networks.failure = "Out of paint."
-        judge.learn(SCORER, MATRIX, IDS, ["body"], peers)
+        judge.learn(MATRIX, IDS, ["body"], peers)
 
     judges, _ = in_two(net, work)
     assert [judge.basis for judge in judges] == ["chance alone: Out of paint."] * 2
@@ -277,8 +276,8 @@ def test_copies_that_fail_on_one_process_are_nobody_s(net, recwarn):
 def test_a_layer_that_fails_on_one_process_is_nobody_s(net, monkeypatch):
     monkeypatch.setattr(TrustJudge, "_floor_of", failing_on_call(2, ValueError("Not here."), TrustJudge._floor_of))
     with pytest.warns(UserWarning, match="Not here"):
-        judges, _ = in_two(net, lambda judge, peers: judge.learn(SCORER, MATRIX, IDS, ["body"], peers))
-    assert [judge.floor("body", SCORER) for judge in judges] == [None, None]
+        judges, _ = in_two(net, lambda judge, peers: judge.learn(MATRIX, IDS, ["body"], peers))
+    assert [judge.floor("body", MATRIX) for judge in judges] == [None, None]
     assert judges[0].basis == judges[1].basis
 
 
@@ -296,7 +295,7 @@ def failing_on_call(number, error, function):
 
 def test_a_process_that_fails_to_learn_has_all_begin_anew(net, monkeypatch):
     monkeypatch.setattr(TrustJudge, "_floor_of", failing_on_call(2, MemoryError("full"), TrustJudge._floor_of))
-    judges, results = in_two(net, lambda judge, peers: judge.learn(SCORER, MATRIX, IDS, ["body"], peers))
+    judges, results = in_two(net, lambda judge, peers: judge.learn(MATRIX, IDS, ["body"], peers))
     assert {type(result) for result in results} == {MemoryError, PeerError}
     for judge in judges:
         judge.attach(net, select)
