@@ -41,6 +41,9 @@ from lightning_dissect.similarity import Similarity
 from lightning_dissect.types import DissectionReport, LayerDissection
 from lightning_dissect.writers import WRITERS, ReportWriter, default_writers, run_folder, unused_folder
 
+_PIPE_BYTES = 2**15
+_PIPED_BYTES_PER_SCALAR = 300
+
 if TYPE_CHECKING:
     _Callback = Callback
 else:
@@ -263,6 +266,13 @@ class NeuronDissection(_Callback):
             self._layer_names = self._dissector.layer_names(pl_module)
         for warning in monitor_warnings(vars(trainer)["callbacks"], self._dissector.judge.descriptions, self.name):
             rank_zero_warn(f"{self._title}: {warning}")
+        own = [judge for judge in self._dissector.evaluators if judge.is_own_witness]
+        if own:
+            rank_zero_warn(
+                f"{self._title}: {', '.join(judge.name for judge in own)} will judge labels by the family of models "
+                f"that chose them ({own[0].family}), which is no independent witness. Name another, such as "
+                "'embedding_similarity:open_clip' or 'vqa:FOLDER'."
+            )
         with isolate_rng():
             self._dissector.check_encoder()
             self._prepare_probe(self._dissector)
@@ -339,8 +349,9 @@ class NeuronDissection(_Callback):
 
     @override
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Remove the hooks."""
+        """Remove the hooks, and keep a run whose processes were forked from waiting for ever."""
         self._stop()
+        _spare_the_pipe(trainer, self.name)
 
     @property
     def _title(self) -> str:
@@ -510,6 +521,21 @@ class NeuronDissection(_Callback):
                 self._report_dirpath = unused_folder(base / self.name)
         self._report_dirpath = peers.broadcast(self._report_dirpath)
         return self._report_dirpath
+
+
+def _spare_the_pipe(trainer: Trainer, name: str) -> None:
+    """Forget scalars of single layers where Lightning could not hand them to the process that waits for the run.
+
+    Where it forks or spawns the processes itself, the last values of all scalars go through a pipe that nobody reads
+    before the processes have ended: more than the pipe holds would never end. What was logged is not touched.
+    """
+    if not hasattr(trainer.strategy.launcher, "procs"):
+        return
+    last = trainer.callback_metrics
+    of_layers = [key for key in last if key.startswith(f"{name}/") and key.count("/") > 1]
+    if sum(len(key) + _PIPED_BYTES_PER_SCALAR for key in last) > _PIPE_BYTES:
+        for key in of_layers:
+            del last[key]
 
 
 def _failure_of(writer: ReportWriter, report: DissectionReport, trainer: Trainer) -> str | None:

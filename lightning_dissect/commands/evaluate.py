@@ -58,7 +58,7 @@ def evaluate(
     """
     check_files(csv=csv)
     saved = saved_report(report)
-    concepts = _vocabulary(saved, vocabulary)
+    concepts = vocabulary_of(saved, vocabulary)
     seen_by = _encoder_name(saved, encoder)
     chosen = [_seeing_with(EVALUATORS.resolve(name.strip()), seen_by) for name in evaluator.split(",")]
     by = None if seen_by is None else ENCODERS.resolve(seen_by)
@@ -76,8 +76,14 @@ def evaluate(
     print("\n".join(_lines(judged, panel)))
 
 
-def _vocabulary(report: DissectionReport, spec: str | None) -> ConceptVocabulary:
-    """Return the vocabulary of a report; where it cannot be told, the candidates that the report names."""
+def vocabulary_of(report: DissectionReport, spec: str | None = None) -> ConceptVocabulary:
+    """Return the vocabulary of a saved report; where it cannot be told, the candidates that the report names.
+
+    Args:
+        report: The report.
+        spec: The vocabulary as the run was given it, if known.
+
+    """
     if spec is not None:
         return resolve_vocabulary(spec)
     name, _, size = report.settings.get("vocabulary", "").rpartition(" (")

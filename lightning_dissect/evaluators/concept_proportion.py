@@ -9,7 +9,6 @@ import torch
 from lightning_dissect.evaluators.base import EVALUATORS, Answers, Questions
 from lightning_dissect.evaluators.encoder_evaluator import EncodedQuestions, EncoderEvaluator
 from lightning_dissect.probe import ConceptVocabulary
-from lightning_dissect.threads import run_in_threads
 
 IMAGES_AT_ONCE = 256
 
@@ -86,23 +85,18 @@ def _ranks(seen: EncodedQuestions, places: torch.Tensor, label_of: torch.Tensor)
     """Return the rank of the label in each question, shape ``(questions,)``; NaN where it has none."""
     ranks = torch.full((len(places),), torch.nan, dtype=torch.float64)
     order = places.argsort(stable=True)
-    asked = places[order]
-    found = ranks.numpy()
-
-    def fill(block: slice) -> None:
-        images = seen.images[block]
-        similarities, own = (images @ seen.concepts.T).numpy(), (images @ seen.labels.T).numpy()
-        first, last = torch.searchsorted(asked, torch.tensor([block.start, block.start + len(images)])).tolist()
+    asked, found, label = places[order], ranks.numpy(), label_of.numpy()
+    for start in range(0, len(seen.images), IMAGES_AT_ONCE):
+        block = seen.images[start : start + IMAGES_AT_ONCE]
+        first, last = torch.searchsorted(asked, torch.tensor([start, start + len(block)])).tolist()
         if first == last:
-            return
-        questions = order[first:last].numpy()
+            continue
+        similarities, own = (block @ seen.concepts.T).numpy(), (block @ seen.labels.T).numpy()
         rows, starts = np.unique(asked[first:last].numpy(), return_index=True)
-        for row, some in zip(rows, np.split(questions, starts[1:]), strict=True):
-            of_labels = own[row - block.start, label_of.numpy()[some]]
-            better = np.count_nonzero(similarities[row - block.start] > of_labels[:, None], axis=1)
+        for row, some in zip(rows - start, np.split(order[first:last].numpy(), starts[1:]), strict=True):
+            of_labels = own[row, label[some]]
+            better = np.count_nonzero(similarities[row] > of_labels[:, None], axis=1)
             found[some] = np.where(np.isnan(of_labels), np.nan, 1.0 + better)
-
-    run_in_threads(fill, len(seen.images), IMAGES_AT_ONCE)
     return ranks
 
 

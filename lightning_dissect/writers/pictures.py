@@ -25,7 +25,7 @@ JPEG_QUALITY = 92
 class PicturesWriter:
     """Writes ``pictures/``: the images that a report shows or judges labels by, for those who judge it later.
 
-    A file is called by the content of its picture, so that dissections share it; ``pictures/cycle-0003.json`` says
+    A file is called by the content of its picture, so that dissections share it; ``pictures/index-0003.json`` says
     which sample ids have which. Pictures are JPEG, with no side longer than the report's.
 
     Example:
@@ -74,7 +74,7 @@ def read_pictures(dirpath: Path, cycle: int) -> dict[int, Picture]:
 
 
 def _index_path(dirpath: Path, cycle: int) -> Path:
-    return dirpath / "pictures" / f"cycle-{cycle:04d}.json"
+    return dirpath / "pictures" / f"index-{cycle:04d}.json"
 
 
 def _content_id(picture: Picture) -> int:

@@ -13,6 +13,12 @@ from torch.multiprocessing import ProcessRaisedException
 from torch.utils.data import DataLoader, IterableDataset
 
 from lightning_dissect import distributed
+from lightning_dissect.evaluators import (
+    ConceptProportion,
+    EmbeddingPercentile,
+    EmbeddingSimilarity,
+    EvaluationPlan,
+)
 from lightning_dissect.presence import GivenPresence
 from lightning_dissect.probe import ConceptVocabulary, Thumbnails
 from lightning_dissect.similarity import Correlation, RankReorder
@@ -120,6 +126,12 @@ SETTINGS = {
     "a hierarchy": {"options": {"vocabulary": FAMILIES}},
     "presence of one's own": {
         "options": {"presence": GivenPresence(torch.sin(torch.arange(24.0 * 60)).square().reshape(24, 60))}
+    },
+    "evaluators": {
+        "options": {
+            "evaluators": [EmbeddingSimilarity(), EmbeddingPercentile(), ConceptProportion(fraction=0.1)],
+            "evaluation": EvaluationPlan(num_neurons=20, seconds=None),
+        }
     },
     "little memory": {"options": {"max_bytes": 2**12}},
 }

@@ -27,13 +27,13 @@ def test_a_later_dissection_writes_only_what_is_new(tmp_path):
     after = {path: path.stat().st_mtime_ns for path in (tmp_path / "pictures").glob("*.jpg")}
     assert len(after) == len(times) + 1
     assert all(after[path] == time for path, time in times.items())
-    assert len(json.loads((tmp_path / "pictures" / "cycle-0007.json").read_text(encoding="utf-8"))) == len(after)
+    assert len(json.loads((tmp_path / "pictures" / "index-0007.json").read_text(encoding="utf-8"))) == len(after)
 
 
 def test_a_broken_or_missing_file_is_left_out(tmp_path):
     report = small_report(tmp_path)
     PicturesWriter().write(report, [])
-    names = json.loads((tmp_path / "pictures" / f"cycle-{report.cycle:04d}.json").read_text(encoding="utf-8"))
+    names = json.loads((tmp_path / "pictures" / f"index-{report.cycle:04d}.json").read_text(encoding="utf-8"))
     first, second, *others = names
     (tmp_path / "pictures" / names[first]).write_bytes(b"no picture")
     (tmp_path / "pictures" / names[second]).unlink()
