@@ -4,8 +4,8 @@ from tests.helpers.small_report import small_report
 
 
 def test_every_writer_has_a_name_and_the_default_is_all_of_them():
-    assert {"csv", "html", "json", "tensorboard", "wandb"} <= set(WRITERS)
-    assert {type(WRITERS.resolve(name)) for name in ("csv", "html", "json", "tensorboard", "wandb")} == {
+    assert {"csv", "html", "json", "pictures", "tensorboard", "wandb"} <= set(WRITERS)
+    assert {type(WRITERS.resolve(name)) for name in ("csv", "html", "json", "pictures", "tensorboard", "wandb")} == {
         type(writer) for writer in default_writers()
     }
     assert all(isinstance(writer, ReportWriter) for writer in default_writers())
@@ -18,6 +18,7 @@ def test_all_default_writers_take_a_report_without_loggers(tmp_path):
         "descriptions.csv",
         "layers.csv",
         "neurons.csv",
+        "pictures",
         "report.html",
         "reports",
     ]
