@@ -47,6 +47,7 @@ class ImageTextMatching(PretrainedJudge):
     model: str = "Salesforce/blip-itm-base-coco"
     caption: str = "a photo of {label}"
 
+    score_name: ClassVar[str] = "P(match)"
     purpose: ClassVar[str] = "Image-text matching"
 
     def __post_init__(self) -> None:

@@ -64,6 +64,8 @@ class PretrainedJudge(ABC):
 
     purpose: ClassVar[str]
     """What the judge does, as the subject of a sentence."""
+    score_name: ClassVar[str] = "P(yes)"
+    """What reports call the scores."""
 
     def __post_init__(self) -> None:
         if not self.model:
