@@ -10,7 +10,8 @@ class ByteBudget:
     """A number of bytes shared out among all that grows with images, neurons and concepts.
 
     What does not fit its share is held in another way: activations in memory-mapped files, the concept matrix in
-    factors, pictures only of images that are shown, intermediate results block by block.
+    factors, pictures only of images that are shown, intermediate results block by block. A tenth is no one's: several
+    intermediate results may be there at a time.
 
     Args:
         total: Bytes of all shares together.
@@ -20,8 +21,9 @@ class ByteBudget:
             If ``total`` is not positive.
 
     Example:
-        >>> ByteBudget(2 * 2**30).activations >> 20
-        819
+        >>> budget = ByteBudget(2 * 2**30)
+        >>> budget.activations >> 20, budget.concepts(activations=100 * 2**20) >> 20
+        (819, 1333)
 
     """
 
@@ -36,11 +38,6 @@ class ByteBudget:
         return self.total * 2 // 5
 
     @property
-    def concepts(self) -> int:
-        """The whole concept matrix."""
-        return self.total * 2 // 5
-
-    @property
     def pictures(self) -> int:
         """Small pictures of images that cannot be read again."""
         return self.total // 10
@@ -49,3 +46,13 @@ class ByteBudget:
     def work(self) -> int:
         """Intermediate results."""
         return self.total // 10
+
+    def concepts(self, activations: int) -> int:
+        """Return the share of embeddings and concept matrix: what activations leave of seven tenths.
+
+        Args:
+            activations: Bytes recorded by all processes, so that any number of them decides alike; those beyond the
+                share of activations do not count.
+
+        """
+        return self.total * 7 // 10 - min(activations, self.activations)

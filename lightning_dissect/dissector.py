@@ -353,7 +353,7 @@ class Dissector:
         """Label with all processes; rank 0 gets the labels and the pictures that they show."""
         names = self._usable_layers(peers)
         self.concepts.exchange(peers, progress)
-        row_ids, matrix = self.concepts.matrix(self.budget.concepts)
+        row_ids, matrix = self.concepts.matrix(self.budget.concepts(sum(peers.all_gather(self._attached().num_bytes))))
         self._labeller.start(matrix, row_ids, names, peers)
         panel = self.panel if self.panel is not None and self.panel.plan.is_due(cycle) else None
         layers = []

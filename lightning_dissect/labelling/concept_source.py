@@ -80,7 +80,7 @@ class ConceptSource(Protocol):
         """Return the concept matrix of all images: of all processes after `exchange`, else of this one.
 
         Args:
-            max_bytes: Most bytes that the whole matrix may take where it can be made in parts.
+            max_bytes: Most bytes of embeddings and matrix; one that takes more is made in parts where it can be.
 
         Returns:
             Sample ids in ascending order, shape ``(images,)``, and the matrix of these images, float32. It is the
@@ -183,13 +183,11 @@ class _Made:
 
     images: Tensor
     vocabulary: ConceptVocabulary
-    max_bytes: int
     matrix: ConceptMatrix
 
-    def fits(self, images: Tensor, vocabulary: ConceptVocabulary, max_bytes: int) -> bool:
+    def fits(self, images: Tensor, vocabulary: ConceptVocabulary) -> bool:
         """Return whether the matrix of these would be the same."""
-        is_same = self.vocabulary is vocabulary and self.max_bytes == max_bytes
-        return is_same and torch.equal(self.images, images)
+        return self.vocabulary is vocabulary and torch.equal(self.images, images)
 
 
 class EncodedConcepts:
@@ -260,13 +258,14 @@ class EncodedConcepts:
 
     @torch.inference_mode(mode=False)
     def matrix(self, max_bytes: int) -> tuple[Tensor, ConceptMatrix]:
-        """Return temperature times cosine, in factors; see `ConceptSource.matrix`."""
+        """Return temperature times cosine; embeddings count twice, with those of the cache. See `ConceptSource`."""
         sample_ids, content_ids = self._images().T.contiguous()
-        if self._made is None or not self._made.fits(content_ids, self.vocabulary, max_bytes):
+        if self._made is None or not self._made.fits(content_ids, self.vocabulary):
             self._made = None
             images = normalize(self.cache.image_embeddings(content_ids), dim=-1)
             concepts = self.cache.encoder.temperature * self.concept_embeddings()
-            self._made = _Made(content_ids, self.vocabulary, max_bytes, ConceptMatrix(images, concepts, max_bytes))
+            left = max_bytes - 2 * (images.nbytes + concepts.nbytes)
+            self._made = _Made(content_ids, self.vocabulary, ConceptMatrix(images, concepts, left))
         return sample_ids, self._made.matrix
 
     def presence(self, matrix: ConceptMatrix, max_bytes: int, peers: Peers | None = None) -> PresenceSource:
@@ -369,13 +368,13 @@ class AnnotatedConcepts:
         self._everywhere = everywhere
 
     @torch.inference_mode(mode=False)
-    def matrix(self, max_bytes: int) -> tuple[Tensor, ConceptMatrix]:
+    def matrix(self, max_bytes: int) -> tuple[Tensor, ConceptMatrix]:  # noqa: ARG002
         """Return the annotations as presence in ``[0, 1]``; see `ConceptSource.matrix`."""
         sample_ids, rows = (self._own if self._everywhere is None else self._everywhere).compute()
-        if self._made is None or not self._made.fits(rows, self.vocabulary, max_bytes):
+        if self._made is None or not self._made.fits(rows, self.vocabulary):
             is_index = rows.shape[1] < len(self.vocabulary)
             presence = annotation_matrix(rows[:, 0].long(), self.vocabulary) if is_index else rows
-            self._made = _Made(rows, self.vocabulary, max_bytes, ConceptMatrix.of(presence))
+            self._made = _Made(rows, self.vocabulary, ConceptMatrix.of(presence))
         return sample_ids, self._made.matrix
 
     def presence(

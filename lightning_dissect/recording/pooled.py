@@ -91,6 +91,11 @@ class PooledActivations:
         """Rows held, an image as often as it came; less than before once `compute` has dropped what is repeated."""
         return self._rows
 
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of the rows held, in memory and in files."""
+        return sum(block.nbytes for block in self._filled())
+
     def chunks(self, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Give rows in the order in which they came, without joining them.
 

@@ -76,6 +76,11 @@ class ActivationRecorder:
         return self._activations
 
     @property
+    def num_bytes(self) -> int:
+        """Bytes of the activations recorded so far, in memory and in files."""
+        return sum(state.num_bytes for state in self.activations.values())
+
+    @property
     def failures(self) -> dict[str, str]:
         """Why layers could not be recorded since the last `reset`, by layer."""
         self._store()

@@ -2,6 +2,7 @@
 
 from lightning_dissect.similarity.base import (
     SIMILARITIES,
+    DigestingScorer,
     PreparableSimilarity,
     Scorer,
     Similarity,
@@ -26,6 +27,7 @@ __all__ = [
     "Cosine",
     "CosineCubed",
     "CrossProducts",
+    "DigestingScorer",
     "PreparableSimilarity",
     "RankReorder",
     "Scorer",

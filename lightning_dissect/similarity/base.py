@@ -70,7 +70,7 @@ class Scorer(Protocol):
             width: Concepts of a range; the last range may be shorter.
             over_processes: What a similarity calls that compares a neuron with all others, once per range: it gets
                 logarithms of sums of exponentials over this process's neurons, shape ``(values,)``, float64, and
-                returns the same over the neurons of all processes.
+                returns the same over the neurons of all processes. Who calls it is a `DigestingScorer`.
 
         Yields:
             A range and its scores, shape ``(neurons, concepts of the range)``, float64; NaN for neurons that are
@@ -79,6 +79,53 @@ class Scorer(Protocol):
         Raises:
             ValueError:
                 If the activations do not fit the concept matrix.
+
+        """
+        ...
+
+
+@runtime_checkable
+class DigestingScorer(Scorer, Protocol):
+    """A scorer that compares a neuron with all others, but needs little of each.
+
+    Digests of some neurons at a time, put one after the other, score as the activations of all would, which need not
+    be in memory together.
+
+    Example:
+        >>> import torch
+        >>> from lightning_dissect.similarity import SoftWPMI
+        >>> scorer = SoftWPMI(top_k=3).prepared(torch.eye(5))
+        >>> isinstance(scorer, DigestingScorer), scorer.digest(torch.arange(10.0).view(5, 2))
+        (True, tensor([[4, 3, 2],
+                [4, 3, 2]]))
+
+    """
+
+    def digest(self, activations: Tensor) -> Tensor:
+        """Return all that scores depend on.
+
+        Args:
+            activations: Pooled activations, shape ``(images, neurons)``.
+
+        Returns:
+            One row per neuron, whatever other neurons there are, shape ``(neurons, values)``.
+
+        Raises:
+            ValueError:
+                If the activations do not fit the concept matrix.
+
+        """
+        ...
+
+    def digest_blocks(
+        self, digests: Tensor, width: int, over_processes: Callable[[Tensor], Tensor] = identity
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Yield what `blocks` does for the activations of these digests.
+
+        Args:
+            digests: What `digest` returned for each neuron of this process, shape ``(neurons, values)``.
+            width: See `blocks`.
+            over_processes: See `blocks`.
 
         """
         ...

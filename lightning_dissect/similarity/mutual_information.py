@@ -111,13 +111,28 @@ class PointwiseMutualInformation:
         self, activations: Tensor, width: int, over_processes: Callable[[Tensor], Tensor] = identity
     ) -> Iterator[tuple[slice, Tensor]]:
         """Yield ranges of concepts and their scores; see `Scorer.blocks`."""
-        matrix = self.presence.concept_matrix
-        check_activations(activations, matrix)
+        return self.digest_blocks(self.digest(activations), width, over_processes)
+
+    def digest(self, activations: Tensor) -> Tensor:
+        """Return the rows of each neuron's top images, -1 for constant and non-finite neurons.
+
+        See `DigestingScorer.digest`.
+        """
+        check_activations(activations, self.presence.concept_matrix)
         neurons = live_neurons(activations).nonzero().flatten()
-        top = top_rows(activations, len(self.membership), self.max_bytes, neurons)
-        images, rows = torch.unique(top, return_inverse=True)
+        count = len(self.membership)
+        digests = torch.full((activations.shape[1], count), -1, device=activations.device)
+        return digests.index_copy_(0, neurons, top_rows(activations, count, self.max_bytes, neurons))
+
+    def digest_blocks(
+        self, digests: Tensor, width: int, over_processes: Callable[[Tensor], Tensor] = identity
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Yield ranges of concepts and their scores; see `DigestingScorer.digest_blocks`."""
+        matrix = self.presence.concept_matrix
+        neurons = (digests[:, 0] >= 0).nonzero().flatten()
+        images, rows = torch.unique(digests[neurons], return_inverse=True)
         likelihood = TopLikelihood(rows, self.membership, self.epsilon)
-        for block, scores in score_blocks(matrix, activations.shape[1], width):
+        for block, scores in score_blocks(matrix, len(digests), width):
             scores.fill_(torch.nan)
             sums = torch.full((scores.shape[1] + 1,), -torch.inf, dtype=torch.float64, device=scores.device)
             if len(neurons):

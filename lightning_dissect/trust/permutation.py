@@ -1,6 +1,7 @@
 """The permutation null: what the best of a whole vocabulary reaches when the images are shuffled."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
 from itertools import islice
 from math import ceil
 
@@ -8,8 +9,7 @@ import torch
 from torch import Tensor
 
 from lightning_dissect.checks import check_positive
-from lightning_dissect.recording import ActivationStorage
-from lightning_dissect.similarity import Scorer, identity, live_neurons
+from lightning_dissect.similarity import DigestingScorer, Scorer, identity, live_neurons
 from lightning_dissect.standardise import standardised_columns
 
 DRAWS = 499
@@ -74,13 +74,7 @@ def best_scores(
         tensor([1., 1.])
 
     """
-    best = torch.full((activations.shape[1],), -torch.inf, dtype=torch.float64, device=activations.device)
-    for _, scores in scorer.blocks(activations, width, over_processes):
-        peaks = scores.amax(dim=1)
-        if peaks.isnan().any():
-            peaks = scores.where(~scores.isnan(), -torch.inf).amax(dim=1)
-        torch.maximum(best, peaks, out=best)
-    return best.to(torch.float32)
+    return _best(scorer.blocks(activations, width, over_processes))
 
 
 def permuted_scores(
@@ -98,9 +92,9 @@ def permuted_scores(
     """Return the best scores that neurons reach when their activations belong to other images.
 
     A permutation is the random order of images of a round, followed by a random rotation for each neuron, and depends
-    on nothing but the seed, the round and the neuron's place in the layer. A similarity that compares a neuron with all
-    others sees these permuted as well, one round at a time; for any other, several rounds of a small layer are scored
-    together, and some neurons of a large one.
+    on nothing but the seed, the round and the neuron's place in the layer. Some neurons at a time are permuted, or
+    several rounds of a small layer. A similarity that compares a neuron with all others sees these permuted as well,
+    one round at a time, by their digests.
 
     Args:
         activations: Pooled activations of consecutive neurons, shape ``(images, neurons)``; there may be none.
@@ -111,31 +105,34 @@ def permuted_scores(
         first_unit: Place of the first of these neurons in the layer.
         over_processes: See `Scorer.blocks`; all processes must then call this.
         seed: Seed of the permutations.
-        max_bytes: Most bytes that permuted activations take in memory; what takes more is mapped to a file.
+        max_bytes: Most bytes that permuted activations take; at least one neuron is permuted at a time.
 
     Returns:
         Shape ``(neurons, rounds)``, float32, see `best_scores`.
 
+    Raises:
+        TypeError:
+            If the scorer compares neurons but is no `DigestingScorer`.
+
     """
     images, neurons = activations.shape
-    if _compares_neurons(activations, scorer, width, over_processes):
-        rounds, together, at_once = min(rounds, MOST_ROUNDS), 1, max(1, neurons)
-    else:
-        at_once = max(1, min(NEURONS_AT_ONCE, max_bytes // (4 * images)))
-        together = max(1, at_once // max(1, neurons))
-    room = ActivationStorage(max_bytes).empty(min(rounds, together) * min(neurons, at_once), images)
+    at_once = max(1, min(NEURONS_AT_ONCE, max_bytes // (4 * images)))
+    together = max(1, at_once // max(1, neurons))
+    if isinstance(scorer, DigestingScorer):
+        rounds, together = min(rounds, MOST_ROUNDS), 1
+    room = torch.empty(min(rounds, together) * min(neurons, at_once), images)
     permutations = _permutations(images, layer_size, slice(first_unit, first_unit + neurons), seed)
     found = activations.new_empty(neurons, rounds, dtype=torch.float32)
     for done in range(0, rounds, together):
         drawn = list(islice(permutations, min(together, rounds - done)))
-        for start in range(0, max(1, neurons), at_once):
-            units = slice(start, min(start + at_once, neurons))
-            some = activations[:, units]
-            permuted = room[: len(drawn) * some.shape[1]]
-            for copy, (order, rotations) in zip(permuted.view(len(drawn), some.shape[1], images), drawn, strict=True):
-                _permute(some, order, rotations[units], copy)
-            best = best_scores(permuted.T.to(activations.device), scorer, width, over_processes)
-            found[units, done : done + len(drawn)] = best.view(len(drawn), some.shape[1]).T
+        parts = _permuted(activations, drawn, at_once, room)
+        if isinstance(scorer, DigestingScorer):
+            digests = torch.cat([scorer.digest(permuted) for _, permuted in parts])
+            found[:, done] = _best(scorer.digest_blocks(digests, width, over_processes))
+        else:
+            for units, permuted in parts:
+                best = best_scores(permuted, scorer, width, _not_comparing)
+                found[units, done : done + len(drawn)] = best.view(len(drawn), permuted.shape[1] // len(drawn)).T
     return found
 
 
@@ -259,19 +256,20 @@ def concepts_at_once(layer_size: int, max_bytes: int) -> int:
     return max(_FEWEST_CONCEPTS, max_bytes // (8 * max(NEURONS_AT_ONCE, layer_size)))
 
 
-def _compares_neurons(
-    activations: Tensor, scorer: Scorer, width: int, over_processes: Callable[[Tensor], Tensor]
-) -> bool:
-    """Return whether a similarity asks for sums over processes, as those do that compare a neuron with all others."""
-    asked = False
+def _best(blocks: Iterator[tuple[slice, Tensor]]) -> Tensor:
+    return reduce(torch.maximum, (_peaks(scores) for _, scores in blocks)).to(torch.float32)
 
-    def watched(values: Tensor) -> Tensor:
-        nonlocal asked
-        asked = True
-        return over_processes(values)
 
-    next(iter(scorer.blocks(activations[:, :0], width, watched)), None)
-    return asked
+def _peaks(scores: Tensor) -> Tensor:
+    peaks = scores.amax(dim=1)
+    return scores.where(~scores.isnan(), -torch.inf).amax(dim=1) if peaks.isnan().any() else peaks
+
+
+def _not_comparing(values: Tensor) -> Tensor:
+    raise TypeError(
+        f"Expected a scorer that compares neurons to be a `DigestingScorer` but got one that asked for {len(values)} "
+        "sums over neurons. Give it `digest` and `digest_blocks`."
+    )
 
 
 def _permutations(images: int, layer_size: int, units: slice, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -280,6 +278,22 @@ def _permutations(images: int, layer_size: int, units: slice, seed: int) -> Iter
     while True:
         order = torch.randperm(images, generator=generator)
         yield order, torch.randint(images, (layer_size,), generator=generator)[units]
+
+
+def _permuted(
+    activations: Tensor, drawn: Sequence[tuple[Tensor, Tensor]], at_once: int, room: Tensor
+) -> Iterator[tuple[slice, Tensor]]:
+    """Yield ranges of neurons and their activations, permuted as drawn for each round, one round after the other.
+
+    They share the room, shape ``(permuted neurons, images)``. Without neurons there is one empty range.
+    """
+    for start in range(0, max(1, activations.shape[1]), at_once):
+        units = slice(start, min(start + at_once, activations.shape[1]))
+        some = activations[:, units]
+        permuted = room[: len(drawn) * some.shape[1]]
+        for copy, (order, rotations) in zip(permuted.view(len(drawn), *some.T.shape), drawn, strict=True):
+            _permute(some, order, rotations[units], copy)
+        yield units, permuted.T.to(activations.device)
 
 
 def _permute(activations: Tensor, order: Tensor, rotations: Tensor, permuted: Tensor) -> None:

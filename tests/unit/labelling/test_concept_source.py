@@ -128,12 +128,23 @@ def test_the_same_images_give_the_same_object():
     fewer = dissect([0, 1])
     assert fewer is not first
     assert fewer.shape == (2, 4)
-    assert dissect([0, 1], max_bytes=2**20) is not fewer
-    kept = dissect([0, 1], max_bytes=2**20)
+    assert dissect([0, 1], max_bytes=2**20) is fewer
     source.vocabulary = ConceptVocabulary(("g", "b"))
-    other = dissect([0, 1], max_bytes=2**20)
-    assert other is not kept
+    other = dissect([0, 1])
+    assert other is not fewer
     assert other.shape == (2, 2)
+
+
+def test_the_whole_matrix_is_kept_where_embeddings_leave_room():
+    def is_kept(max_bytes):
+        source = encoded()
+        source.update(IMAGES, IDS, CONTENT, None)
+        return source.matrix(max_bytes)[1].is_kept
+
+    embeddings, whole = 4 * 3 * (2 + 4), 4 * 2 * 4
+    assert is_kept(2 * embeddings + whole)
+    assert not is_kept(2 * embeddings + whole - 1)
+    assert not is_kept(0)
 
 
 def test_cold_and_warm_are_equal_bit_for_bit(tmp_path):

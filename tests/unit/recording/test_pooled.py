@@ -65,13 +65,19 @@ def test_the_first_row_of_an_image_counts() -> None:
     assert sample_ids.tolist() == [0, 1, 3]
     assert activations.flatten().tolist() == [5.0, 2.0, 1.0]
     assert len(state) == 3
+    assert state.num_bytes == 3 * 4
+
+
+def test_bytes_are_those_of_rows_not_of_room_for_more() -> None:
+    state = collected(*rows(), batch_size=2)
+    assert state.num_bytes == IMAGES * NEURONS * 4
 
 
 def test_nothing_collected() -> None:
     state = PooledActivations()
     state.merge_state(PooledActivations())
     sample_ids, activations = state.compute()
-    assert len(state) == len(sample_ids) == len(activations) == 0
+    assert len(state) == len(sample_ids) == len(activations) == state.num_bytes == 0
 
 
 def test_an_empty_batch_changes_nothing() -> None:

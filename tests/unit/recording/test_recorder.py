@@ -79,6 +79,7 @@ def test_records_what_the_layers_return(net: Net) -> None:
         sample_ids, activations = recorder.activations[name].compute()
         assert torch.equal(sample_ids, IDS)
         torch.testing.assert_close(activations, expected)
+    assert recorder.num_bytes == sum(4 * expected.numel() for expected in net.expected(IMAGES).values())
 
 
 def test_few_units_are_kept_evenly(net: Net) -> None:

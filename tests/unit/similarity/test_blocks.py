@@ -10,7 +10,7 @@ import torch
 from lightning_dissect import compiled
 from lightning_dissect.concept_matrix import ConceptMatrix
 from lightning_dissect.presence import presence_normaliser
-from lightning_dissect.similarity import SIMILARITIES, WPMI, SoftWPMI, prepare, score_all
+from lightning_dissect.similarity import SIMILARITIES, WPMI, DigestingScorer, SoftWPMI, prepare, score_all
 
 FIT = {"rtol": 0, "atol": 1e-9}
 ROUNDED = {"rtol": 0, "atol": 2e-6}
@@ -174,6 +174,21 @@ def test_processes_with_some_of_the_neurons_score_as_one(similarity, sizes, fact
     torch.testing.assert_close(
         in_step(scorer, neurons.split(list(sizes), dim=1), 10), together, rtol=0, atol=1e-12, equal_nan=True
     )
+
+
+@pytest.mark.parametrize("similarity", [SoftWPMI(top_k=20), WPMI()])
+def test_digests_of_some_neurons_at_a_time_score_as_all_activations(similarity, factors, neurons):
+    scorer = prepare(similarity, ConceptMatrix(*factors))
+    digests = torch.cat([scorer.digest(part) for part in neurons.split([4, 0, 2, 3], dim=1)])
+    assert (digests[:, 0] < 0).nonzero().flatten().tolist() == [2, 5]
+    ((_, found),) = scorer.digest_blocks(digests, 37)
+    torch.testing.assert_close(found, score_all(scorer, neurons), rtol=0, atol=0, equal_nan=True)
+
+
+def test_only_scorers_that_compare_neurons_digest(factors):
+    scorers = {name: prepare(SIMILARITIES.resolve(name), ConceptMatrix(*factors)) for name in SIMILARITIES}
+    digesting = {name for name, scorer in scorers.items() if isinstance(scorer, DigestingScorer)}
+    assert digesting == {"soft_wpmi", "wpmi"}
 
 
 @pytest.mark.parametrize("similarity", [SoftWPMI(), WPMI()])

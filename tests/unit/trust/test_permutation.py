@@ -4,10 +4,11 @@ import pytest
 import torch
 from scipy.stats import skew
 
-from lightning_dissect.similarity import Correlation, Cosine, prepare, score_all
+from lightning_dissect.similarity import WPMI, Correlation, Cosine, SoftWPMI, prepare, score_all
 from lightning_dissect.trust import false_discovery_q_values, permutation_p_values
 from lightning_dissect.trust.permutation import (
     MOST_ROUNDS,
+    _permutations,
     best_scores,
     chance_p_values,
     permutation_rounds,
@@ -94,7 +95,7 @@ def test_columns_keep_their_values_in_orders_of_their_own():
     seen = []
     columns = torch.arange(50.0)[:, None].expand(-1, 300).contiguous()
     assert permuted_scores(columns, Recording(), 5, width=1, layer_size=300).shape == (300, 5)
-    assert [permuted.shape[1] for permuted in seen] == [0, 900, 600]
+    assert [permuted.shape[1] for permuted in seen] == [900, 600]
     rounds = torch.cat(seen, dim=1).split(300, dim=1)
     for permuted in rounds:
         assert torch.equal(permuted.sort(dim=0).values, columns)
@@ -103,16 +104,27 @@ def test_columns_keep_their_values_in_orders_of_their_own():
     assert not torch.equal(rounds[1], rounds[2])
 
 
-def test_neurons_that_are_compared_with_each_other_are_permuted_together():
+@pytest.mark.parametrize("similarity", [SoftWPMI(top_k=10), WPMI(top_k=10)])
+def test_neurons_that_are_compared_with_each_other_are_permuted_together(similarity):
+    columns, scorer = draw(40, 30), prepare(similarity, draw(40, 5))
+    columns[:, 4] = 1.0
+    columns[:, 7] = columns[:, 7].round()
+    found = permuted_scores(columns, scorer, 3, width=2, layer_size=30, max_bytes=4 * 40 * 7)
+    permutations = _permutations(40, 30, slice(0, 30), seed=0)
+    for round_, (order, rotations) in zip(range(3), permutations, strict=False):
+        permuted = columns.gather(0, (order[:, None] + rotations) % 40)
+        assert torch.equal(found[:, round_], best_scores(permuted, scorer, width=2))
+    assert permuted_scores(columns, scorer, 250, width=5, layer_size=30).shape == (30, MOST_ROUNDS)
+    assert permuted_scores(columns[:, :0], scorer, 2, width=5, layer_size=30).shape == (0, 2)
+
+
+def test_a_scorer_that_compares_neurons_without_digests_is_refused():
     class Comparing:
         def blocks(self, activations, width, over_processes):
-            sizes.append(activations.shape[1])
             yield slice(0, 1), over_processes(activations[:1].double()).T
 
-    sizes = []
-    permuted_scores(draw(20, 30), Comparing(), 3, width=1, layer_size=30)
-    assert sizes == [0, *[30] * 3]
-    assert permuted_scores(draw(20, 30), Comparing(), 250, width=1, layer_size=30).shape == (30, MOST_ROUNDS)
+    with pytest.raises(TypeError, match="compares neurons to be a `DigestingScorer`"):
+        permuted_scores(draw(20, 30), Comparing(), 3, width=1, layer_size=30)
 
 
 def test_a_large_layer_is_permuted_in_parts(monkeypatch):
