@@ -72,10 +72,8 @@ class Dissector:
         false_discovery_rate: Share of wrong discoveries in a layer that is put up with; labels that would need more are
             withheld. ``None`` judges no label.
         untrained_networks: Copies of the model with random weights that run along during the first dissection, so that
-            a label is withheld if they explain as much; 0 holds labels against chance alone, as do narrow layers, of
-            fewer than 10 neurons where there are 4 copies.
-        evaluators: Evaluators that judge labels by looking at images, by name or as objects, see
-            `lightning_dissect.evaluators`.
+            a label is withheld if they explain as much; 0, and layers of fewer than 10 neurons, make do with chance.
+        evaluators: Judges that look at images, by name or as objects, see `lightning_dissect.evaluators`.
         evaluation: How many labels they judge, by which images and in what time; without evaluators images are only
             drawn, for those that judge the saved report.
         cache: Whether embeddings are kept on disk between runs, in ``$LIGHTNING_DISSECT_CACHE`` or the user's cache
