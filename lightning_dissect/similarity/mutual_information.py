@@ -18,10 +18,10 @@ from lightning_dissect.similarity.top_images import limited_top_k, top_rows
 from lightning_dissect.similarity.top_likelihood import TopLikelihood
 from lightning_dissect.threads import run_in_threads
 
-TILE = 64
+TILE = 128
 """Concepts that the compiled loop takes at once: eight registers of float64."""
 
-TILES_AT_ONCE = 8
+TILES_AT_ONCE = 4
 """Tiles that a thread reads at once: the rows of a large matrix are far apart, and each is worth the way only once."""
 
 
@@ -80,7 +80,7 @@ class PointwiseMutualInformation:
     .. math:: \text{score}(k, m) = L_{km} - \lambda \log \frac{1}{K} \sum_{k'} e^{L_{k'm}} .
 
     The mean runs over the :math:`K` live neurons of all processes. On the CPU a compiled loop takes the products if
-    numba is installed, otherwise torch does. The loop reads probabilities in float32 and multiplies in float64, so its
+    numba is installed, otherwise torch does. The loop reads probabilities in float32 (see `TopLikelihood`), so its
     log-likelihoods differ from torch's, which are float64 throughout, by some 1e-6.
 
     Args:
@@ -171,7 +171,7 @@ class PointwiseMutualInformation:
 
         similarities, results, live = values.detach().numpy(), scores.numpy(), neurons.numpy()
         taken, offsets, totals = images.numpy(), normaliser.detach().flatten().numpy(), sums.numpy()
-        shift = compiled(shifted_rows)
+        shift, write = compiled(shifted_rows), compiled(write_rows)
 
         def by_numba(part: slice) -> None:
             width = part.stop - part.start
@@ -180,11 +180,8 @@ class PointwiseMutualInformation:
             shift(_float32(similarities[:, part]), taken, temperature, offsets, logits)
             for place, probability in enumerate(np.exp(logits, out=logits)):
                 columns = slice(part.start + place * size, part.start + (place + 1) * size)
-                found = likelihood.by_numba(probability)
-                results[live, columns] = found
-                peak = found.max(axis=0)
-                found -= peak
-                totals[columns] = peak + np.log(np.exp(found, out=found).sum(axis=0))
+                found, totals[columns] = likelihood.by_numba(probability)
+                write(found, live, results[:, columns])
 
         at_once = max(1, min(TILES_AT_ONCE, self.max_bytes // (4 * tile * len(taken))))
         run_in_threads(by_numba, scores.shape[1], tile * at_once)
@@ -193,6 +190,21 @@ class PointwiseMutualInformation:
 def _float32(values: Array) -> Array:
     """Return what the compiled loop can read: it has no half precision."""
     return values.astype(np.float32) if values.dtype == np.float16 else values
+
+
+def write_rows(values: Array, rows: Array, written: Array) -> None:
+    """Write ``written[rows] = values`` as NumPy does, in the dtype of what is written, only faster.
+
+    Args:
+        values: Shape ``(chosen, concepts)``.
+        rows: Shape ``(chosen,)``.
+        written: Shape ``(neurons, concepts)``.
+
+    """
+    for place in range(len(rows)):
+        row = rows[place]
+        for concept in range(values.shape[1]):
+            written[row, concept] = values[place, concept]
 
 
 def shifted_rows(values: Array, rows: Array, factor: float, offsets: Array, shifted: Array) -> None:

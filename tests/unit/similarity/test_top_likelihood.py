@@ -29,13 +29,23 @@ def test_both_ways_agree_with_a_sum_of_logarithms(probability, rows, epsilon):
     likelihood = TopLikelihood(rows, membership, epsilon)
     factors = 1 - membership[:, None] + epsilon + membership[:, None] * probability[rows]
     torch.testing.assert_close(likelihood.by_torch(probability), factors.log().sum(dim=1))
-    torch.testing.assert_close(torch.from_numpy(likelihood.by_numba(probability.numpy())), factors.log().sum(dim=1))
+    found, totals = likelihood.by_numba(probability.numpy())
+    torch.testing.assert_close(torch.from_numpy(found), factors.log().sum(dim=1))
+    torch.testing.assert_close(torch.from_numpy(totals), factors.log().sum(dim=1).logsumexp(dim=0))
 
 
-def test_the_loop_multiplies_ranks_in_fours_and_the_rest_one_by_one():
+@pytest.mark.parametrize("epsilon", [1e-7, 1e-20])
+def test_factors_of_float32_are_multiplied_without_underflow(rows, epsilon):
+    pytest.importorskip("numba")
+    nothing = np.zeros((30, 5), dtype=np.float32)
+    found, _ = TopLikelihood(rows, torch.ones(12), epsilon).by_numba(nothing)
+    np.testing.assert_allclose(found, np.full((4, 5), 12 * np.log(epsilon)), rtol=1e-6)
+
+
+def test_the_loop_multiplies_ranks_in_eights_and_the_rest_one_by_one():
     generator = np.random.default_rng(0)
-    probability, rows = generator.random((5, 3)), generator.integers(5, size=(2, 7))
-    slopes, offsets = generator.random(7), generator.random(7)
+    probability, rows = generator.random((5, 3)), generator.integers(5, size=(2, 19))
+    slopes, offsets = generator.random(19), generator.random(19)
     product = np.ones((2, 3))
     multiply_factors(probability, rows, slopes, offsets, product)
     factors = probability[rows] * slopes[:, None] + offsets[:, None]
