@@ -16,6 +16,7 @@ from lightning_dissect.label_evaluation import (
 )
 
 Picture = np.ndarray[Any, np.dtype[np.uint8]]
+Embedding = np.ndarray[Any, np.dtype[np.float32]]
 NeuronStatus = Literal["labelled", "ambiguous", "no_clear_function", "dead", "non_finite"]
 STATUSES: tuple[NeuronStatus, ...] = get_args(NeuronStatus)
 Specificity = Literal["fits", "too specific", "too generic", "beside", "undecided"]
@@ -104,6 +105,7 @@ class LabelTrust:
             there are no untrained networks to compare with, here and below.
         p_untrained: Probability that concepts explain so much of a unit of an untrained network.
         q_untrained: Lowest false-discovery rate in the layer at which an untrained network is ruled out.
+        stability: Probability that two probes of as many other images agree on the best candidate; NaN if unknown.
 
     """
 
@@ -114,6 +116,23 @@ class LabelTrust:
     explained: float = NAN
     p_untrained: float = NAN
     q_untrained: float = NAN
+    stability: float = NAN
+
+
+@dataclass(frozen=True)
+class ActivationHistogram:
+    """How the activations of a neuron are spread over the images of the probe.
+
+    Args:
+        low: Lower edge of the first bin, the least activation.
+        high: Upper edge of the last bin, the largest activation.
+        counts: Images in each bin of equal width.
+
+    """
+
+    low: float
+    high: float
+    counts: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -179,6 +198,7 @@ class NeuronLabel:
         specificity: On which side the label errs, ``None`` where there is no label or the vocabulary has no hierarchy.
         judged_images: The images by which evaluators judge the label, empty if nobody is to judge it.
         evaluations: What evaluators say of the label, by the name of the evaluator.
+        histogram: How its activations are spread, ``None`` if an activation is not finite.
 
     Example:
         >>> neuron = NeuronLabel("fc", 7, "labelled", (ScoredConcept("cat", 0.5, 0.4), ScoredConcept("dog", 0.2, 0.1)))
@@ -199,6 +219,7 @@ class NeuronLabel:
     specificity: LabelSpecificity | None = None
     judged_images: tuple[JudgedImage, ...] = ()
     evaluations: Mapping[str, LabelEvaluation] = field(default_factory=dict)
+    histogram: ActivationHistogram | None = None
 
     @property
     def label(self) -> str:
@@ -266,6 +287,8 @@ class DissectionReport:
         label_metrics: The metrics that judged the labels, in the order in which they were asked for.
         evaluators: The evaluators that judged the labels, in the order in which they were asked for.
         reference_images: Sample ids of images drawn at random, which evaluators compare with.
+        concept_embeddings: Direction of each candidate among the concepts of the vocabulary, whose mean is taken away,
+            norm 1, shape ``(dimensions,)``; empty without an encoder. It does not count when reports are compared.
 
     Example:
         >>> layer = LayerDissection("fc", (NeuronLabel("fc", 0, "dead"),))
@@ -288,6 +311,7 @@ class DissectionReport:
     label_metrics: tuple[MetricDescription, ...] = ()
     evaluators: tuple[EvaluatorDescription, ...] = ()
     reference_images: tuple[int, ...] = ()
+    concept_embeddings: Mapping[str, Embedding] = field(default_factory=dict, compare=False)
 
     @property
     def neurons(self) -> tuple[NeuronLabel, ...]:

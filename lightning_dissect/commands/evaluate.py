@@ -16,8 +16,8 @@ from lightning_dissect.probe import ConceptVocabulary, resolve_vocabulary
 from lightning_dissect.report.evaluation_rows import EVALUATION_COLUMNS, evaluation_rows
 from lightning_dissect.report.page import render_page
 from lightning_dissect.types import DissectionReport, NeuronLabel, summarise_evaluators
+from lightning_dissect.whole_files import write_whole
 from lightning_dissect.writers import JSONWriter
-from lightning_dissect.writers.files import write_whole
 
 HEADER = (
     *("evaluator", "layer", "yes", "shuffled labels", "always yes", "precision", "recall", "controls"),

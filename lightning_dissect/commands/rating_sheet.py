@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lightning_dissect.agreement import render_rating_sheet
 from lightning_dissect.commands.saved_report import saved_report
-from lightning_dissect.writers.files import write_whole
+from lightning_dissect.whole_files import write_whole
 
 
 def rating_sheet(report: str, output: str, *, neurons: int = 100, images: int = 5, seed: int = 0) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 from lightning_dissect.report.evaluation_rows import EVALUATION_COLUMNS, evaluation_rows
 from lightning_dissect.report.rows import layer_columns, layer_rows, neuron_columns, neuron_rows
 from lightning_dissect.types import DissectionReport
+from lightning_dissect.whole_files import write_whole
 from lightning_dissect.writers.base import WRITERS
-from lightning_dissect.writers.files import write_whole
 
 DESCRIPTION_COLUMNS = ("layer", "unit", "description", "similarity")
 

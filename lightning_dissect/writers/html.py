@@ -7,8 +7,8 @@ from typing import Any
 from lightning_dissect.checks import check_positive
 from lightning_dissect.report.page import render_page
 from lightning_dissect.types import DissectionReport
+from lightning_dissect.whole_files import write_whole
 from lightning_dissect.writers.base import WRITERS
-from lightning_dissect.writers.files import write_whole
 
 
 @WRITERS.register("html")

@@ -21,8 +21,8 @@ from lightning_dissect.types import (
     ScoredConcept,
     TopImage,
 )
+from lightning_dissect.whole_files import write_whole
 from lightning_dissect.writers.base import WRITERS
-from lightning_dissect.writers.files import write_whole
 
 SCHEMA = 1
 """Version of the form of the file; it grows when a reader of the old form would misread a new file."""

@@ -14,8 +14,8 @@ from PIL import Image
 from lightning_dissect.probe import content_ids
 from lightning_dissect.report.montage import jpeg_bytes
 from lightning_dissect.types import DissectionReport, Picture
+from lightning_dissect.whole_files import write_whole
 from lightning_dissect.writers.base import WRITERS
-from lightning_dissect.writers.files import write_whole
 
 JPEG_QUALITY = 92
 

@@ -1,6 +1,6 @@
 import pytest
 
-from lightning_dissect.writers.files import write_whole
+from lightning_dissect.whole_files import write_whole
 
 
 def test_folders_are_made_and_line_ends_kept(tmp_path):

@@ -4,14 +4,14 @@ import os
 from pathlib import Path
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file in one step: readers see the old content or the new one, never a part.
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file in one step: readers see the old content or the new one, never a part.
 
     Folders are created. If writing fails, the file keeps its old content and nothing else is left behind.
 
     Args:
         path: The file.
-        text: Its new content; line ends are written as they are.
+        content: Its new content, text as UTF-8; line ends are written as they are.
 
     Example:
         >>> import tempfile
@@ -24,8 +24,8 @@ def write_whole(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
     try:
-        with draft.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with draft.open("wb") as file:
+            file.write(content.encode("utf-8") if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)

@@ -1,0 +1,6 @@
+"""What labels do across validations."""
+
+from lightning_dissect.history.history import DissectionHistory
+from lightning_dissect.history.snapshot import Snapshot
+
+__all__ = ["DissectionHistory", "Snapshot"]
