@@ -104,23 +104,20 @@ def compare(
 
     """
     rows_before, rows_after = (same_neurons(before, after) if pairs is None else _checked(pairs, before, after)).T
-    numbering = Numbering()
-    old = numbering.contenders(before)[rows_before][:, :, None]
-    new = numbering.contenders(after)[rows_after][:, None, :]
     names_before, names_after = before.labels[rows_before], after.labels[rows_after]
     reliable = (names_before != "") & (names_after != "")
     renamed = reliable & (names_before != names_after)
-    coverage_before, coverage_after = coverage(before), coverage(after)
+    had, has = coverage(before), coverage(after)
     return LabelChanges(
         rows_before=rows_before,
         rows_after=rows_after,
         reliable=reliable,
         renamed=renamed,
-        changed=reliable & ~((old == new) & (old >= 0)).any(axis=(1, 2)),
+        changed=reliable & ~share_contenders(before, after, rows_before, rows_after),
         distance=_distances(names_before, names_after, reliable, renamed, embeddings),
         instability=1 - (before.trust["stability"][rows_before] + after.trust["stability"][rows_after]) / 2,
-        gained_concepts=tuple(sorted(coverage_after - coverage_before)),
-        lost_concepts=tuple(sorted(coverage_before - coverage_after)),
+        gained_concepts=tuple(sorted(has - had)),
+        lost_concepts=tuple(sorted(had - has)),
     )
 
 
@@ -147,9 +144,33 @@ def same_neurons(before: Snapshot, after: Snapshot) -> Array:
         Rows of ``before`` and of ``after``, in the order of ``after``, shape ``(matched, 2)``.
 
     """
+    if before.layers == after.layers and all(
+        np.array_equal(getattr(before, name), getattr(after, name)) for name in ("layer", "unit")
+    ):
+        return np.arange(len(after)).repeat(2).reshape(-1, 2)
     known = {key: row for row, key in enumerate(before.keys())}
     found = [(known[key], row) for row, key in enumerate(after.keys()) if key in known]
     return np.array(found, np.intp).reshape(-1, 2)
+
+
+def share_contenders(before: Snapshot, after: Snapshot, rows_before: Array, rows_after: Array) -> Array:
+    """Return whether a concept that may be the best of a neuron in one snapshot may be it in another.
+
+    Args:
+        before: A snapshot.
+        after: Another.
+        rows_before: Rows of neurons in ``before``, shape ``(matched,)``.
+        rows_after: Rows of the same neurons in ``after``, same shape.
+
+    Returns:
+        Shape ``(matched,)``, bool; false where a label is withheld or missing.
+
+    """
+    numbering = Numbering()
+    old = numbering.contenders(before)[rows_before].T[:, None]
+    new = numbering.contenders(after)[rows_after].T
+    found: Array = ((old == new) & (old >= 0)).any(axis=(0, 1))
+    return found
 
 
 def _checked(pairs: Array, before: Snapshot, after: Snapshot) -> Array:
@@ -157,7 +178,7 @@ def _checked(pairs: Array, before: Snapshot, after: Snapshot) -> Array:
     if pairs.ndim != 2 or pairs.shape[1] != 2 or (pairs < 0).any() or (pairs >= (len(before), len(after))).any():
         raise ValueError(
             f"Expected `pairs` to hold rows of {len(before)} and of {len(after)} neurons, shape (matched, 2), but got "
-            f" {pairs.tolist() if pairs.size < 9 else pairs.shape}."
+            f"{pairs.tolist() if pairs.size < 9 else pairs.shape}."
         )
     return pairs.astype(np.intp)
 
@@ -167,21 +188,18 @@ def _distances(before: Array, after: Array, reliable: Array, renamed: Array, emb
     places = {name: place for place, name in enumerate(dict.fromkeys((*before[renamed], *after[renamed])))}
     directions = _unit_vectors(list(places), embeddings)
     old, new = ([places[name] for name in names[renamed]] for names in (before, after))
-    cosines = (directions[old] * directions[new]).sum(axis=1)
-    distances[renamed] = np.clip(1 - cosines, 0, 2)
+    distances[renamed] = np.clip(1 - np.einsum("nd,nd->n", directions[old], directions[new]), 0, 2)
     return distances
 
 
 def _unit_vectors(names: list[str], embeddings: Mapping[str, Array]) -> Array:
     """Return directions of norm 1, shape ``(names, dimensions)``; NaN where there is none of the common shape."""
-    known = {name: np.asarray(embeddings[name], np.float64) for name in names if name in embeddings}
-    size = next((len(vector) for vector in known.values()), 1)
-    table = np.full((len(names), size), np.nan)
-    for place, name in enumerate(names):
-        vector = known.get(name)
-        if vector is not None and len(vector) == size and vector.any():
-            table[place] = vector / np.linalg.norm(vector)
-    return table
+    size = next((len(embeddings[name]) for name in names if name in embeddings), 1)
+    unknown = np.full(size, np.nan, np.float32)
+    found = [embeddings.get(name, unknown) for name in names]
+    table = np.array([vector if len(vector) == size else unknown for vector in found], np.float32).reshape(len(names), size)
+    norms = np.linalg.norm(table, axis=1, keepdims=True)
+    return table / np.where(norms > 0, norms, np.nan)
 
 
 def _mean(values: Array) -> float:

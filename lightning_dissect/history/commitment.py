@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from lightning_dissect.history.changes import compare
+from lightning_dissect.history.changes import same_neurons, share_contenders
 from lightning_dissect.history.snapshot import Array, Snapshot
 
 SETTLED_AFTER = 3
@@ -61,7 +61,7 @@ def is_settled(snapshots: Sequence[Snapshot]) -> Array:
 
 
 def _held(snapshot: Snapshot, last: Snapshot) -> Array:
-    changes = compare(snapshot, last, {})
     held = np.zeros(len(last), np.bool_)
-    held[changes.rows_after] = changes.held
+    rows_before, rows_after = same_neurons(snapshot, last).T
+    held[rows_after] = share_contenders(snapshot, last, rows_before, rows_after)
     return held
