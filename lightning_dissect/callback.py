@@ -205,6 +205,7 @@ class NeuronDissection(_Callback):
         self._cycle = 0
         self._rates: dict[str, float] = {}
         self._report_dirpath: Path | None = None
+        self._saved_at: tuple[int, int] | None = None
 
     @property
     @override
@@ -232,6 +233,12 @@ class NeuronDissection(_Callback):
         self._rates = state_dict.get("rates", {})
         if self.dirpath is None and state_dict["dirpath"] is not None and Path(state_dict["dirpath"]).is_dir():
             self._report_dirpath = Path(state_dict["dirpath"])
+
+    @override
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Note when the weights were saved: a Trainer that only validates them stands at epoch 0 and step 0 itself."""
+        if trainer.state.fn != "fit":
+            self._saved_at = checkpoint["epoch"], checkpoint["global_step"]
 
     @override
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -280,6 +287,7 @@ class NeuronDissection(_Callback):
     @override
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check the layers of models that are built during setup."""
+        self._saved_at = None
         self._layer_names = self._running_dissector.layer_names(pl_module)
         if not trainer.enable_validation:
             rank_zero_warn(f"{self._title} labels neurons during validation, but this Trainer runs none.")
@@ -445,11 +453,12 @@ class NeuronDissection(_Callback):
         if failures:
             self._give_up(pl_module, failures[0])
             return
+        epoch, step = self._saved_at or (trainer.current_epoch, trainer.global_step)
         try:
             with ProgressBar(trainer.progress_bar_callback) as progress:
                 report = self._running_dissector.report(
-                    epoch=trainer.current_epoch,
-                    step=trainer.global_step,
+                    epoch=epoch,
+                    step=step,
                     cycle=self._cycle,
                     logger_step=_logger_step(trainer),
                     dirpath=dirpath,

@@ -9,6 +9,7 @@ from typing import Any
 
 from lightning_dissect.checks import require_package
 from lightning_dissect.commands.agreement import agreement
+from lightning_dissect.commands.dissect import dissect
 from lightning_dissect.commands.evaluate import evaluate
 from lightning_dissect.commands.layers import layers
 from lightning_dissect.commands.rating_sheet import rating_sheet
@@ -23,6 +24,7 @@ DESCRIPTION = (
 COMMANDS: dict[str, Callable[..., None]] = {
     "layers": layers,
     "sanity-check": sanity_check,
+    "dissect": dissect,
     "evaluate": evaluate,
     "rating-sheet": rating_sheet,
     "agreement": agreement,
