@@ -1,7 +1,28 @@
 """What labels do across validations."""
 
+from lightning_dissect.history.changes import LabelChanges, compare, coverage
+from lightning_dissect.history.commitment import SETTLED_AFTER, commitment_steps, is_settled
+from lightning_dissect.history.curves import ALL_LAYERS, CURVES, RunCurves, curves
 from lightning_dissect.history.history import DissectionHistory
+from lightning_dissect.history.lifetimes import Lifetimes, median_life
 from lightning_dissect.history.matching import UnitMatching, match_units
 from lightning_dissect.history.snapshot import Snapshot
 
-__all__ = ["DissectionHistory", "Snapshot", "UnitMatching", "match_units"]
+__all__ = [
+    "ALL_LAYERS",
+    "CURVES",
+    "SETTLED_AFTER",
+    "DissectionHistory",
+    "LabelChanges",
+    "Lifetimes",
+    "RunCurves",
+    "Snapshot",
+    "UnitMatching",
+    "commitment_steps",
+    "compare",
+    "coverage",
+    "curves",
+    "is_settled",
+    "match_units",
+    "median_life",
+]
