@@ -14,7 +14,7 @@ from lightning import pytorch as lightning_pytorch
 from lightning_dissect.callback import NeuronDissection
 from lightning_dissect.checks import check_positive
 from lightning_dissect.commands.importing import find
-from lightning_dissect.commands.table import aligned
+from lightning_dissect.commands.table import aligned, decimal
 from lightning_dissect.dissector import DissectionError
 from lightning_dissect.types import DissectionReport, summarise
 
@@ -166,4 +166,4 @@ def _rows(report: DissectionReport) -> Iterator[Sequence[str]]:
     for title, neurons in parts:
         found = summarise(neurons)
         counts = ("neurons", "labelled", "ambiguous", "no_clear_function", "dead", "distinct_labels")
-        yield title, *(f"{found[name]:,.0f}" for name in counts), f"{found['quality']:.3f}"
+        yield title, *(decimal(found[name]) for name in counts), decimal(found["quality"], 3)

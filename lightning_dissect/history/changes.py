@@ -197,7 +197,9 @@ def _unit_vectors(names: list[str], embeddings: Mapping[str, Array]) -> Array:
     size = next((len(embeddings[name]) for name in names if name in embeddings), 1)
     unknown = np.full(size, np.nan, np.float32)
     found = [embeddings.get(name, unknown) for name in names]
-    table = np.array([vector if len(vector) == size else unknown for vector in found], np.float32).reshape(len(names), size)
+    table = np.array([vector if len(vector) == size else unknown for vector in found], np.float32).reshape(
+        len(names), size
+    )
     norms = np.linalg.norm(table, axis=1, keepdims=True)
     return table / np.where(norms > 0, norms, np.nan)
 
