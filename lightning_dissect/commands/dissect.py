@@ -3,6 +3,7 @@
 import inspect
 import pickle
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,7 @@ def dissect(
         callbacks=[dissection],
         logger=package.loggers.logger.DummyLogger(),
         default_root_dir=output,
+        enable_checkpointing=False,
         enable_model_summary=False,
         enable_progress_bar=sys.stdout.isatty(),
     )
@@ -148,9 +150,12 @@ def _validate(trainer: Any, module: Any, images: Any, checkpoint: str, trusted: 
     source = {"datamodule" if _is_instance(images, "LightningDataModule") else "dataloaders": images}
     allowed = {"weights_only": False} if trusted else {}
     try:
-        trainer.validate(module, **source, ckpt_path=checkpoint, verbose=False, **allowed)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Be aware that when using `ckpt_path`, callbacks used to create")
+            trainer.validate(module, **source, ckpt_path=checkpoint, verbose=False, **allowed)
     except DissectionError as error:
-        raise ValueError(f"The checkpoint could not be dissected. {str(error).strip().splitlines()[-1]}") from error
+        kind, _, reason = str(error).strip().splitlines()[-1].partition(": ")
+        raise ValueError(f"The checkpoint could not be dissected: {kind.rpartition('.')[2]}. {reason}") from error
 
 
 def _lines(report: DissectionReport) -> Iterator[str]:

@@ -73,8 +73,7 @@ def test_the_layer_counts_for_the_export_too(run, tmp_path):
         (["--format", "xlsx"], "xlsx"),
     ],
 )
-def test_errors_are_one_line(run, options, message, capsys, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
+def test_errors_are_one_line(run, options, message, capsys):
     assert cli.main(["history", str(run), *options]) == 2
     assert re.search(message, capsys.readouterr().err)
 
