@@ -11,8 +11,7 @@ import numpy as np
 
 from lightning_dissect.commands.files import check_files
 from lightning_dissect.commands.table import aligned, decimal, percent
-from lightning_dissect.history import DissectionHistory
-from lightning_dissect.history.comparison import LayerComparison, RunComparison, compare_runs
+from lightning_dissect.history import DissectionHistory, LayerComparison, RunComparison, compare_runs
 from lightning_dissect.whole_files import write_whole
 
 HEADER = (

@@ -219,6 +219,6 @@ def _kept(history: DissectionHistory, name: str) -> KeptActivations:
     if kept is None:
         raise ValueError(
             f"Expected `{name}` to have kept activations, so that units can be matched, but there are none. Dissect "
-            "anew, or compare units by their numbers with match=False."
+            "anew, or compare units by their numbers, with `match` false."
         )
     return kept
