@@ -20,18 +20,18 @@ from lightning_dissect.commands.sanity_check import sanity_check
 PROGRAM = "lightning-dissect"
 DESCRIPTION = (
     "Look into vision models: find the layers whose neurons are to be labelled, label those of a checkpoint, follow "
-    "labels through a training, compare runs, test what judges labels, and have evaluators and people judge them."
+    "labels through a training, compare runs, have evaluators and people judge labels, and test what judges them."
 )
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "layers": layers,
-    "sanity-check": sanity_check,
     "dissect": dissect,
     "history": history,
     "compare": compare,
     "evaluate": evaluate,
     "rating-sheet": rating_sheet,
     "agreement": agreement,
+    "sanity-check": sanity_check,
 }
 
 

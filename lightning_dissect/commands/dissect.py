@@ -45,6 +45,8 @@ def dissect(
     training is reported of the checkpoint: labels, trust, a page with the images of every neuron. No training code is
     touched. Printed are a summary per layer and where the report lies.
 
+    For example: lightning-dissect dissect my_package:Classifier last.ckpt --layers layer4 --data my_package:Photos
+
     Args:
         model: Your LightningModule as MODULE:CLASS, for example my_package.models:Classifier. MODULE is imported, from
             the current folder too. Arguments that the checkpoint remembers (save_hyperparameters) are passed on. A
