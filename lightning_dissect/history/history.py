@@ -95,7 +95,7 @@ class DissectionHistory:
                 If it cannot be written; it is in memory nevertheless.
 
         """
-        self.truncate(report.cycle)
+        self._forget(report.cycle)
         snapshot = Snapshot.of(report)
         new = {name: vector for name, vector in snapshot.embeddings.items() if name not in self._embeddings}
         snapshot = replace(snapshot, embeddings=new)
@@ -103,10 +103,10 @@ class DissectionHistory:
         self._activations = report.activations
         if self.folder is None:
             return
+        self._remove_files(report.cycle)
+        (self.folder / ACTIVATIONS).unlink(missing_ok=True)
         write_whole(self.folder / f"cycle-{report.cycle:04d}.npz", snapshot.to_bytes())
-        if report.activations is None:
-            (self.folder / ACTIVATIONS).unlink(missing_ok=True)
-        else:
+        if report.activations is not None:
             write_whole(self.folder / ACTIVATIONS, report.activations.to_bytes())
 
     def activations(self) -> KeptActivations | None:
@@ -129,15 +129,8 @@ class DissectionHistory:
             cycle: The first that is forgotten.
 
         """
-        kept = [snapshot for snapshot in self if snapshot.cycle < cycle]
-        self._activations = self._activations if len(kept) == len(self) else None
-        self._snapshots, self._embeddings = {}, {}
-        for snapshot in kept:
-            self._add(snapshot)
-        files = {} if self.folder is None else _files(self.folder)
-        for path in [path for later, path in files.items() if later >= cycle]:
-            path.with_name(ACTIVATIONS).unlink(missing_ok=True)
-            path.unlink()
+        self._forget(cycle)
+        self._remove_files(cycle)
 
     def __len__(self) -> int:
         return len(self._snapshots)
@@ -175,6 +168,19 @@ class DissectionHistory:
             for name in names:
                 columns.setdefault(name, []).append(part.get(name, np.full(len(snapshot), np.nan, np.float32)))
         return {name: np.concatenate(found) for name, found in columns.items()}
+
+    def _forget(self, cycle: int) -> None:
+        kept = [snapshot for snapshot in self if snapshot.cycle < cycle]
+        self._activations = self._activations if len(kept) == len(self) else None
+        self._snapshots, self._embeddings = {}, {}
+        for snapshot in kept:
+            self._add(snapshot)
+
+    def _remove_files(self, cycle: int) -> None:
+        files = {} if self.folder is None else _files(self.folder)
+        for path in [path for later, path in files.items() if later >= cycle]:
+            path.with_name(ACTIVATIONS).unlink(missing_ok=True)
+            path.unlink()
 
     def _add(self, snapshot: Snapshot) -> None:
         self._snapshots[snapshot.cycle] = snapshot
