@@ -228,6 +228,7 @@ class NeuronDissection(_Callback):
         self._cycle = 0
         self._rates: dict[str, float] = {}
         self._report_dirpath: Path | None = None
+        self._saved_at: tuple[int, int] | None = None
 
     @property
     @override
@@ -259,6 +260,12 @@ class NeuronDissection(_Callback):
             folder = Path(state_dict["dirpath"])
             if folder.is_dir() and folder.parent == Path(self.dirpath or folder.parent):
                 self._report_dirpath = folder
+
+    @override
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Note when the weights were saved: a Trainer that only validates them stands at epoch 0 and step 0 itself."""
+        if trainer.state.fn != "fit":
+            self._saved_at = checkpoint["epoch"], checkpoint["global_step"]
 
     @override
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -313,6 +320,7 @@ class NeuronDissection(_Callback):
     @override
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check the layers of models that are built during setup."""
+        self._saved_at = None
         self._layer_names = self._running_dissector.layer_names(pl_module)
         if not trainer.enable_validation:
             rank_zero_warn(f"{self._title} labels neurons during validation, but this Trainer runs none.")
@@ -478,11 +486,12 @@ class NeuronDissection(_Callback):
         if failures:
             self._give_up(pl_module, failures[0])
             return
+        epoch, step = self._saved_at or (trainer.current_epoch, trainer.global_step)
         try:
             with ProgressBar(trainer.progress_bar_callback) as progress:
                 report = self._running_dissector.report(
-                    epoch=trainer.current_epoch,
-                    step=trainer.global_step,
+                    epoch=epoch,
+                    step=step,
                     cycle=self._cycle,
                     logger_step=_logger_step(trainer),
                     dirpath=dirpath,

@@ -9,23 +9,29 @@ from typing import Any
 
 from lightning_dissect.checks import require_package
 from lightning_dissect.commands.agreement import agreement
+from lightning_dissect.commands.compare import compare
+from lightning_dissect.commands.dissect import dissect
 from lightning_dissect.commands.evaluate import evaluate
+from lightning_dissect.commands.history import history
 from lightning_dissect.commands.layers import layers
 from lightning_dissect.commands.rating_sheet import rating_sheet
 from lightning_dissect.commands.sanity_check import sanity_check
 
 PROGRAM = "lightning-dissect"
 DESCRIPTION = (
-    "Look into vision models: find the layers whose neurons are to be labelled, test what judges labels, "
-    "and have evaluators and people judge those of a saved report."
+    "Look into vision models: find the layers whose neurons are to be labelled, label those of a checkpoint, follow "
+    "labels through a training, compare runs, have evaluators and people judge labels, and test what judges them."
 )
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "layers": layers,
-    "sanity-check": sanity_check,
+    "dissect": dissect,
+    "history": history,
+    "compare": compare,
     "evaluate": evaluate,
     "rating-sheet": rating_sheet,
     "agreement": agreement,
+    "sanity-check": sanity_check,
 }
 
 

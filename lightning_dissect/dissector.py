@@ -15,6 +15,7 @@ from lightning_dissect.checks import check_positive
 from lightning_dissect.concept_matrix import ConceptMatrix
 from lightning_dissect.encoders import ImageTextEncoder, Progress, cache_folder, silent
 from lightning_dissect.evaluators import EvaluationPlan, LabelEvaluator
+from lightning_dissect.kept_activations import KeptActivations
 from lightning_dissect.label_evaluation import EvaluatorDescription
 from lightning_dissect.labeller import Labeller
 from lightning_dissect.labelling import CLIPDissect, MetricJudge, OwnPresence, resolve_concepts
@@ -268,14 +269,7 @@ class Dissector:
 
     @contextmanager
     def batch(self, images: Tensor, sample_ids: Tensor | None = None, targets: Tensor | None = None) -> Iterator[None]:
-        """Record the forward passes of a ``with`` block; see `start_batch`.
-
-        Args:
-            images: Canonical probe images, shape ``(images, 3, height, width)``, uint8.
-            sample_ids: Id of each image.
-            targets: Annotations of the images.
-
-        """
+        """Record the forward passes of a ``with`` block; see `start_batch` for the arguments."""
         self.start_batch(images, sample_ids, targets)
         yield
         self.end_batch()
@@ -333,6 +327,8 @@ class Dissector:
             name=name,
             label_metrics=self.judge.descriptions,
             reference_images=found.reference,
+            concept_embeddings=self._labeller.directions(found.layers),
+            activations=found.activations,
         )
         if not found.reference or self.panel is None:
             return report
@@ -364,7 +360,7 @@ class Dissector:
             progress("Labelling layers", done, len(names))
         reference = () if panel is None else panel.reference(row_ids)
         pictures = self._pictures.collect(peers, layers, reference)
-        return _Labelled(layers, row_ids, matrix, pictures, reference)
+        return _Labelled(layers, row_ids, matrix, pictures, reference, self._labeller.kept(peers))
 
     def _usable_layers(self, peers: Peers) -> list[str]:
         """Return the layers that every process can use, and warn of the others."""
@@ -391,10 +387,11 @@ class Dissector:
 
 @dataclass(frozen=True)
 class _Labelled:
-    """What all processes together made; labels and pictures on rank 0 only."""
+    """What all processes together made; labels, pictures and activations on rank 0 only."""
 
     layers: list[LayerDissection]
     sample_ids: Tensor
     matrix: ConceptMatrix
     pictures: dict[int, Picture]
     reference: tuple[int, ...]
+    activations: KeptActivations | None

@@ -6,7 +6,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from lightning_dissect.activation_keeper import ActivationKeeper
 from lightning_dissect.concept_matrix import ConceptMatrix
+from lightning_dissect.kept_activations import KeptActivations
 from lightning_dissect.labelling import (
     CLIPDissect,
     ConceptSource,
@@ -19,16 +21,17 @@ from lightning_dissect.labelling import (
 )
 from lightning_dissect.peers import Peers
 from lightning_dissect.presence import PresenceSource
-from lightning_dissect.recording import NeuronShare, top_images
+from lightning_dissect.recording import HistogramTable, NeuronShare, activation_histograms, top_images
 from lightning_dissect.trust import FEWEST_IMAGES, TrustColumns, TrustJudge
-from lightning_dissect.types import LayerDissection
+from lightning_dissect.types import Embedding, LayerDissection
 
 
 class Labeller:
     """Gives the neurons of a layer their labels, and has all judges speak of them.
 
     Every process labels its share of the neurons; rank 0 puts the shares together. What depends on images and concepts
-    alone is made once and kept while they stay the same.
+    alone is made once and kept while they stay the same. While layers pass, the activations by which their units can be
+    matched with those of another model are put aside, in at most ``labelling.max_bytes``.
 
     Args:
         concepts: Where the image x concept matrix comes from.
@@ -58,6 +61,7 @@ class Labeller:
         self._num_top_images = num_top_images
         self._sample_ids = torch.empty(0, dtype=torch.int64)
         self._prepared: PreparedLabelling | None = None
+        self._keeper = ActivationKeeper(self._sample_ids, labelling.max_bytes)
 
     def start(self, matrix: ConceptMatrix, sample_ids: Tensor, layers: Sequence[str], peers: Peers) -> None:
         """Begin a dissection: prepare what depends on the images alone, where some process has to.
@@ -72,6 +76,7 @@ class Labeller:
         is_known = self._prepared is not None and self._prepared.concept_matrix is matrix
         known = peers.all_gather(is_known and torch.equal(self._sample_ids, sample_ids))
         self._sample_ids = sample_ids
+        self._keeper = ActivationKeeper(sample_ids, self._labelling.max_bytes)
         if not all(known):
             self._prepared = None
         if self._trust is not None:  # what untrained copies recorded is let go before a whole matrix is made
@@ -106,18 +111,46 @@ class Labeller:
             columns = trust.measured(share, prepared.scorer, prepared.presence, table.concepts, best, floor, peers)
             table = replace(table, qualities=columns.quality)
         table = self._metrics.judged(table, share.activations, prepared.presence)
-        parts = peers.gather((table, columns))
+        histograms = activation_histograms(share.activations, max_bytes=self._labelling.max_bytes)
+        self._keeper.add(name, share)
+        parts = peers.gather((table, columns, histograms))
         specificity = self._specificity.judge(name, share.activations, table.concepts[:, 0], prepared.presence, peers)
         if parts is None:
             return None
-        layer = self._metrics.layer(
-            name, LabelTable.cat([part for part, _ in parts]), self._concepts.vocabulary.concepts
-        )
+        tables = [of_share for of_share, _, _ in parts]
+        layer = self._metrics.layer(name, LabelTable.cat(tables), self._concepts.vocabulary.concepts)
         neurons = with_specificity(layer.neurons, specificity)
-        measured = [of_share for _, of_share in parts if of_share is not None]
+        measured = [of_share for _, of_share, _ in parts if of_share is not None]
         if trust is not None:
             neurons = trust.verdicts(neurons, TrustColumns.cat(measured), floor)
-        return replace(layer, neurons=neurons)
+        spread = HistogramTable.cat([of_share for _, _, of_share in parts]).records()
+        with_spread = (replace(neuron, histogram=found) for neuron, found in zip(neurons, spread, strict=True))
+        return replace(layer, neurons=tuple(with_spread))
+
+    def kept(self, peers: Peers) -> KeptActivations | None:
+        """Return what is kept of the layers since `start`, on rank 0, ``None`` elsewhere; see `ActivationKeeper`.
+
+        Args:
+            peers: The processes; each must call this.
+
+        """
+        return self._keeper.gather(peers)
+
+    def directions(self, layers: Sequence[LayerDissection]) -> dict[str, Embedding]:
+        """Return where the candidates of neurons lie among the concepts, see `ConceptSource.directions`.
+
+        Args:
+            layers: Labelled layers.
+
+        Returns:
+            By the name of the concept, shape ``(dimensions,)``; empty if concepts have no embeddings.
+
+        """
+        chosen = {item.concept for layer in layers for neuron in layer.neurons for item in neuron.candidates}
+        places = [place for place, name in enumerate(self._concepts.vocabulary.concepts) if name in chosen]
+        found = self._concepts.directions(torch.tensor(places, dtype=torch.int64))
+        names = (self._concepts.vocabulary.concepts[place] for place in places)
+        return {} if found is None else dict(zip(names, found.numpy(), strict=True))
 
     def _fitting(self, sample_ids: Tensor) -> PreparedLabelling:
         """Return what labels a layer: of all images, or of those that it fired on."""

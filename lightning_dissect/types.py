@@ -8,12 +8,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from lightning_dissect.label_evaluation import (
-    EvaluatorDescription,
-    JudgedImage,
-    LabelEvaluation,
-    summarise_evaluations,
-)
+from lightning_dissect.kept_activations import KeptActivations
+from lightning_dissect.label_evaluation import EvaluatorDescription, JudgedImage, LabelEvaluation, summarise_evaluations
 
 Picture = np.ndarray[Any, np.dtype[np.uint8]]
 Embedding = np.ndarray[Any, np.dtype[np.float32]]
@@ -289,6 +285,7 @@ class DissectionReport:
         reference_images: Sample ids of images drawn at random, which evaluators compare with.
         concept_embeddings: Direction of each candidate among the concepts of the vocabulary, whose mean is taken away,
             norm 1, shape ``(dimensions,)``; empty without an encoder. It does not count when reports are compared.
+        activations: Activations by which units can be matched with those of another model; they do not count either.
 
     Example:
         >>> layer = LayerDissection("fc", (NeuronLabel("fc", 0, "dead"),))
@@ -312,6 +309,7 @@ class DissectionReport:
     evaluators: tuple[EvaluatorDescription, ...] = ()
     reference_images: tuple[int, ...] = ()
     concept_embeddings: Mapping[str, Embedding] = field(default_factory=dict, compare=False)
+    activations: KeptActivations | None = field(default=None, compare=False)
 
     @property
     def neurons(self) -> tuple[NeuronLabel, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lightning_dissect.commands.files import check_files
 from lightning_dissect.commands.saved_report import is_newest, saved_report
-from lightning_dissect.commands.table import aligned
+from lightning_dissect.commands.table import aligned, percent
 from lightning_dissect.encoders import ENCODERS
 from lightning_dissect.evaluators import EVALUATORS, EncoderEvaluator, EvaluationPlan, LabelEvaluator
 from lightning_dissect.panel import EvaluatorPanel, resolve_panel
@@ -137,9 +137,9 @@ def _rows(report: DissectionReport, panel: EvaluatorPanel) -> Iterator[Sequence[
         for title, neurons in parts:
             rates = summarise_evaluators(neurons, [name])[name]
             yield (
-                *(name, title, _percent(rates["rate"]), _percent(rates["shuffled_rate"]), _percent(1.0)),
-                *(_percent(rates[rate]) for rate in ("precision", "recall", "control_rate", "discrimination")),
-                *(_percent(_chance(neurons, name)), f"{rates['evaluated']:.0f}", f"{seconds[name]:.3f}"),
+                *(name, title, percent(rates["rate"]), percent(rates["shuffled_rate"]), percent(1.0)),
+                *(percent(rates[rate]) for rate in ("precision", "recall", "control_rate", "discrimination")),
+                *(percent(_chance(neurons, name)), f"{rates['evaluated']:.0f}", f"{seconds[name]:.3f}"),
             )
 
 
@@ -147,7 +147,3 @@ def _chance(neurons: Sequence[NeuronLabel], name: str) -> float:
     found = [neuron.evaluations[name].chance for neuron in neurons if name in neuron.evaluations]
     defined = [chance for chance in found if isfinite(chance)]
     return sum(defined) / len(defined) if defined else float("nan")
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %" if isfinite(share) else "-"

@@ -1,6 +1,7 @@
 """Tables as people read them in a terminal."""
 
 from collections.abc import Iterable, Sequence
+from math import isfinite
 
 
 def aligned(header: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 1) -> list[str]:
@@ -28,3 +29,32 @@ def aligned(header: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 1
         for row in table
     ]
     return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
+
+
+def percent(share: float) -> str:
+    """Return a share as people read it, a dash where it is undefined.
+
+    Args:
+        share: A number from 0 to 1, or NaN.
+
+    Example:
+        >>> percent(0.125), percent(float("nan"))
+        ('12.5 %', '-')
+
+    """
+    return f"{100 * share:.1f} %" if isfinite(share) else "-"
+
+
+def decimal(number: float, digits: int = 0) -> str:
+    """Return a number as people read it, a dash where it is undefined.
+
+    Args:
+        number: Any number.
+        digits: Digits after the point.
+
+    Example:
+        >>> decimal(1234.0), decimal(0.5, 3), decimal(float("nan"))
+        ('1,234', '0.500', '-')
+
+    """
+    return f"{number:,.{digits}f}" if isfinite(number) else "-"

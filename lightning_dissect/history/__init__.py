@@ -4,10 +4,12 @@ from lightning_dissect.history.alarms import ALARMS, Alarm, AlarmRule
 from lightning_dissect.history.changes import LabelChanges, compare, coverage
 from lightning_dissect.history.class_collapse import ClassCollapse
 from lightning_dissect.history.commitment import SETTLED_AFTER, commitment_steps, is_settled
+from lightning_dissect.history.comparison import LayerComparison, RunComparison, compare_runs
 from lightning_dissect.history.concept_loss import ConceptLoss
 from lightning_dissect.history.curves import ALL_LAYERS, CURVES, RunCurves, curves
 from lightning_dissect.history.history import DissectionHistory
 from lightning_dissect.history.lifetimes import Lifetimes, median_life
+from lightning_dissect.history.matching import UnitMatching, match_units
 from lightning_dissect.history.observer import Observation, RunObserver
 from lightning_dissect.history.snapshot import Snapshot
 from lightning_dissect.history.watch_list import WatchList
@@ -23,16 +25,21 @@ __all__ = [
     "ConceptLoss",
     "DissectionHistory",
     "LabelChanges",
+    "LayerComparison",
     "Lifetimes",
     "Observation",
+    "RunComparison",
     "RunCurves",
     "RunObserver",
     "Snapshot",
+    "UnitMatching",
     "WatchList",
     "commitment_steps",
     "compare",
+    "compare_runs",
     "coverage",
     "curves",
     "is_settled",
+    "match_units",
     "median_life",
 ]

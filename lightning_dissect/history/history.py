@@ -1,18 +1,23 @@
 """All dissections of a run, in memory and on disk."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 from zipfile import BadZipFile
 
 import numpy as np
 
 from lightning_dissect.history.snapshot import Array, Snapshot
+from lightning_dissect.kept_activations import KeptActivations
 from lightning_dissect.types import STATUSES, DissectionReport
 from lightning_dissect.whole_files import write_whole
 
+T = TypeVar("T")
+
 FOLDER = "history"
+ACTIVATIONS = "activations.npz"
 
 
 class DissectionHistory:
@@ -20,7 +25,7 @@ class DissectionHistory:
 
     On disk it is a folder ``history`` with one compressed file per dissection, ``cycle-0003.npz``, that is whole or not
     there. A run that is resumed replaces the cycles that it repeats, so that its history is that of a run that was
-    never stopped.
+    never stopped. Beside them lies ``activations.npz``, what is kept of the activations of the last dissection.
 
     Args:
         dirpath: Folder of the run's reports, in which ``history`` is made; ``None`` keeps the history in memory.
@@ -43,6 +48,7 @@ class DissectionHistory:
         self.folder = None if dirpath is None else Path(dirpath) / FOLDER
         self._snapshots: dict[int, Snapshot] = {}
         self._embeddings: dict[str, Array] = {}
+        self._activations: KeptActivations | None = None
 
     @classmethod
     def load(cls, dirpath: Path | str) -> "DissectionHistory":
@@ -76,10 +82,10 @@ class DissectionHistory:
         files = {} if self.folder is None else _files(self.folder)
         for cycle, path in sorted(files.items()):
             if cycle not in self._snapshots:
-                self._add(_read(path))
+                self._add(_read(path, Snapshot.read))
 
     def append(self, report: DissectionReport) -> None:
-        """Add a dissection, and forget those of the same and of later cycles.
+        """Add a dissection, and forget those of the same and of later cycles, and the activations of all others.
 
         Args:
             report: The dissection; only rank 0 has one.
@@ -94,13 +100,30 @@ class DissectionHistory:
         new = {name: vector for name, vector in snapshot.embeddings.items() if name not in self._embeddings}
         snapshot = replace(snapshot, embeddings=new)
         self._add(snapshot)
+        self._activations = report.activations
         if self.folder is None:
             return
         self._remove_files(report.cycle)
+        (self.folder / ACTIVATIONS).unlink(missing_ok=True)
         write_whole(self.folder / f"cycle-{report.cycle:04d}.npz", snapshot.to_bytes())
+        if report.activations is not None:
+            write_whole(self.folder / ACTIVATIONS, report.activations.to_bytes())
+
+    def activations(self) -> KeptActivations | None:
+        """Return what is kept of the activations of the last dissection, ``None`` if nothing is.
+
+        Raises:
+            ValueError:
+                If their file is broken or of another version.
+
+        """
+        if self.folder is None:
+            return self._activations
+        path = self.folder / ACTIVATIONS
+        return _read(path, KeptActivations.read) if path.exists() else None
 
     def truncate(self, cycle: int) -> None:
-        """Forget the dissections from a cycle on.
+        """Forget the dissections from a cycle on, and the activations if they are of one of them.
 
         Args:
             cycle: The first that is forgotten.
@@ -148,14 +171,16 @@ class DissectionHistory:
 
     def _forget(self, cycle: int) -> None:
         kept = [snapshot for snapshot in self if snapshot.cycle < cycle]
+        self._activations = self._activations if len(kept) == len(self) else None
         self._snapshots, self._embeddings = {}, {}
         for snapshot in kept:
             self._add(snapshot)
 
     def _remove_files(self, cycle: int) -> None:
-        for later, path in _files(self.folder).items() if self.folder is not None else ():
-            if later >= cycle:
-                path.unlink()
+        files = {} if self.folder is None else _files(self.folder)
+        for path in [path for later, path in files.items() if later >= cycle]:
+            path.with_name(ACTIVATIONS).unlink(missing_ok=True)
+            path.unlink()
 
     def _add(self, snapshot: Snapshot) -> None:
         self._snapshots[snapshot.cycle] = snapshot
@@ -187,8 +212,8 @@ def _files(folder: Path) -> dict[int, Path]:
     return {int(match[1]): path for path in found if (match := re.fullmatch(r"cycle-(\d+)\.npz", path.name))}
 
 
-def _read(path: Path) -> Snapshot:
+def _read(path: Path, read: Callable[[bytes], T]) -> T:
     try:
-        return Snapshot.read(path.read_bytes())
+        return read(path.read_bytes())
     except (BadZipFile, EOFError, KeyError, OSError, ValueError) as error:
-        raise ValueError(f"Expected {str(path)!r} to be a snapshot but it cannot be read. {error}") from error
+        raise ValueError(f"Expected {str(path)!r} to be of a history but it cannot be read. {error}") from error

@@ -1,7 +1,6 @@
 """Where concept matrix and presence come from: an encoder's embeddings or the dataset's own annotations."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -9,12 +8,11 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from lightning_dissect.concept_matrix import ConceptMatrix
-from lightning_dissect.encoders import ENCODERS, EmbeddingCache, ImageTextEncoder, prompted_embeddings
+from lightning_dissect.encoders import EmbeddingCache, ImageTextEncoder, prompted_embeddings
 from lightning_dissect.encoders.progress import Progress, silent
 from lightning_dissect.labelling.shared_presence import shared_presence
 from lightning_dissect.peers import Peers
 from lightning_dissect.presence import (
-    SIGMOID_CONSTANTS,
     ConceptPresence,
     GivenPresence,
     PresenceSource,
@@ -106,75 +104,22 @@ class ConceptSource(Protocol):
         """
         ...
 
+    def directions(self, concepts: Tensor) -> Tensor | None:
+        """Return where concepts lie as seen from the middle of the vocabulary, ``None`` if they have no embeddings.
+
+        Args:
+            concepts: Indices of concepts, shape ``(chosen,)``.
+
+        Returns:
+            Embeddings of norm 1, less their mean over the vocabulary, of norm 1 again, shape
+            ``(chosen, dimensions)``, float32 on the CPU; zero for a concept that is the mean.
+
+        """
+        ...
+
     def flush(self) -> None:
         """Keep on disk what was expensive to compute."""
         ...
-
-
-def resolve_concepts(
-    vocabulary: ConceptVocabulary,
-    encoder: str | ImageTextEncoder,
-    dirpath: Path | None = None,
-    presence: str | Path | SigmoidConstants | GivenPresence = "softmax",
-) -> ConceptSource:
-    """Return the source that a choice of encoder stands for.
-
-    Args:
-        vocabulary: The concepts.
-        encoder: An encoder, its registered name, or ``"annotations"`` for the dataset's own annotations.
-        dirpath: Folder in which embeddings are kept, ``None`` keeps them in memory.
-        presence: How an encoder's similarities become presence: ``"softmax"`` over the concepts, the constants of a
-            sigmoid, or ``"sigmoid"`` for the constants in `SIGMOID_CONSTANTS`. Annotations are presence as they are.
-
-    Raises:
-        ValueError:
-            If ``encoder`` is a string that is not registered, ``presence`` is unknown or the encoder has no published
-            constants.
-
-    Example:
-        >>> type(resolve_concepts(ConceptVocabulary(("cat", "dog")), "annotations")).__name__
-        'AnnotatedConcepts'
-
-    """
-    if isinstance(encoder, str) and encoder == "annotations":
-        return AnnotatedConcepts(vocabulary)
-    constants = resolve_constants(presence, encoder)
-    return EncodedConcepts(vocabulary, EmbeddingCache(ENCODERS.resolve(encoder), dirpath), constants)
-
-
-def resolve_constants(
-    presence: str | Path | SigmoidConstants | GivenPresence, encoder: str | ImageTextEncoder
-) -> SigmoidConstants | None:
-    """Return the constants of the sigmoid that a choice of presence stands for, ``None`` for a softmax.
-
-    Args:
-        presence: ``"softmax"``, ``"sigmoid"`` or the constants themselves.
-        encoder: The encoder or its registered name.
-
-    Raises:
-        ValueError:
-            If ``presence`` is something else or the encoder has no published constants.
-
-    Example:
-        >>> resolve_constants("sigmoid", "hf_clip:google/siglip-so400m-patch14-384")
-        SigmoidConstants(scale=58.0, bias=-0.13)
-
-    """
-    if isinstance(presence, SigmoidConstants):
-        return presence
-    if presence == "softmax":
-        return None
-    if presence != "sigmoid":
-        raise ValueError(
-            "Expected `presence` to be 'softmax', 'sigmoid' or SigmoidConstants, or a presence of your own in a "
-            f".csv or .npy file or as a GivenPresence, but got {presence!r}."
-        )
-    if not isinstance(encoder, str) or encoder not in SIGMOID_CONSTANTS:
-        raise ValueError(
-            f"Expected `encoder` to be one whose constants are published, {list(SIGMOID_CONSTANTS)}, but got "
-            f"{encoder!r}. Find its constants with `lightning_dissect.presence.calibrate` and pass them as `presence`."
-        )
-    return SIGMOID_CONSTANTS[encoder]
 
 
 @dataclass(frozen=True)
@@ -275,6 +220,12 @@ class EncodedConcepts:
         if peers is None:
             return ConceptPresence(matrix, max_bytes=max_bytes)
         return shared_presence(matrix, peers, max_bytes)
+
+    @torch.inference_mode(mode=False)
+    def directions(self, concepts: Tensor) -> Tensor:
+        """Take the mean away, which all texts share; see `ConceptSource.directions`."""
+        embeddings = self.concept_embeddings()
+        return normalize(embeddings[concepts.to(embeddings.device)] - embeddings.mean(dim=0), dim=-1).float().cpu()
 
     def flush(self) -> None:
         """Keep the embeddings on disk."""
@@ -385,6 +336,10 @@ class AnnotatedConcepts:
     ) -> PresenceSource:
         """Return the annotations as they are; see `ConceptSource.presence`."""
         return GivenPresence(matrix.whole)
+
+    def directions(self, concepts: Tensor) -> None:  # noqa: ARG002
+        """There are none; see `ConceptSource.directions`."""
+        return
 
     def flush(self) -> None:
         """Keep nothing: annotations cost nothing."""

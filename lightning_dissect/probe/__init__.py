@@ -13,6 +13,7 @@ from lightning_dissect.probe.normalisation import (
 from lightning_dissect.probe.probe import ProbeBatch, ProbeSet, flatten_loaders, probe_loader
 from lightning_dissect.probe.reread import read_image
 from lightning_dissect.probe.sample_ids import SampleOrder, index_ids, locate
+from lightning_dissect.probe.splitmix import scattered_ids
 from lightning_dissect.probe.thumbnails import Thumbnails
 from lightning_dissect.probe.vocabulary import VOCABULARIES, ConceptVocabulary, resolve_vocabulary
 from lightning_dissect.probe.wordnet import read_hypernyms
@@ -43,5 +44,6 @@ __all__ = [
     "read_hypernyms",
     "read_image",
     "resolve_vocabulary",
+    "scattered_ids",
     "to_uint8",
 ]

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from lightning_dissect.probe.splitmix import shift_right, splitmix64
+
 _FLAG = 1 << 62
 _BITS_PER_LANE = 31
 _CHUNK_WORDS = 1 << 20
-_GOLDEN_GAMMA = -7046029254386353131
-_MIX = (-4658895280553007687, -7723592293110705685)
 
 
 def content_ids(images: Tensor) -> Tensor:
@@ -42,7 +42,7 @@ def content_ids(images: Tensor) -> Tensor:
 
     References:
         Lemire and Kaser, Strongly universal string hashing is fast, 2014. https://arxiv.org/abs/1202.4961
-        The multipliers are the sequence of SplitMix64: Steele, Lea and Flood, OOPSLA 2014.
+        The multipliers are the sequence of `splitmix64`.
 
     """
     if images.ndim != 4 or images.dtype != torch.uint8:
@@ -56,7 +56,7 @@ def content_ids(images: Tensor) -> Tensor:
     sums = [_multilinear(part.to(torch.int64), lanes[:, 2:]) for part in torch.split(words, rows)]
     first, second = torch.cat(sums, dim=1) + lanes[:, :1] * height + lanes[:, 1:2] * width
     kept = 64 - _BITS_PER_LANE
-    return _shift_right(first, kept) << _BITS_PER_LANE | _shift_right(second, kept) | _FLAG
+    return shift_right(first, kept) << _BITS_PER_LANE | shift_right(second, kept) | _FLAG
 
 
 def _words(pixels: Tensor) -> Tensor:
@@ -77,12 +77,5 @@ def _multilinear(words: Tensor, lanes: Tensor) -> Tensor:
 @lru_cache(maxsize=4)
 def _multipliers(count: int, device: torch.device) -> Tensor:
     """Return 64-bit numbers from SplitMix64, shape ``(2, count)``, the generator's even outputs before the odd ones."""
-    state = torch.arange(1, 2 * count + 1, dtype=torch.int64, device=device) * _GOLDEN_GAMMA
-    state = (state ^ _shift_right(state, 30)) * _MIX[0]
-    state = (state ^ _shift_right(state, 27)) * _MIX[1]
-    return (state ^ _shift_right(state, 31)).view(count, 2).T.contiguous()
-
-
-def _shift_right(values: Tensor, bits: int) -> Tensor:
-    """Shift right and fill with zeros, as if the int64 values were unsigned."""
-    return (values >> bits) & ((1 << (64 - bits)) - 1)
+    places = torch.arange(1, 2 * count + 1, dtype=torch.int64, device=device)
+    return splitmix64(places).view(count, 2).T.contiguous()

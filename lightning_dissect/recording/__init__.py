@@ -2,6 +2,7 @@
 
 from lightning_dissect.recording.describe import LayerDescription, describe_layers
 from lightning_dissect.recording.exchange import NeuronShare, exchange_neurons, share_of
+from lightning_dissect.recording.histogram import HistogramTable, activation_histograms
 from lightning_dissect.recording.layers import SelectedLayer, named_layers, select_layers
 from lightning_dissect.recording.pooled import PooledActivations, first_occurrences
 from lightning_dissect.recording.pooling import (
@@ -24,6 +25,7 @@ __all__ = [
     "ActivationStorage",
     "AutoPooling",
     "ClsPooling",
+    "HistogramTable",
     "LayerDescription",
     "MaxPooling",
     "MeanPooling",
@@ -32,6 +34,7 @@ __all__ = [
     "Pooling",
     "RunningTopK",
     "SelectedLayer",
+    "activation_histograms",
     "describe_layers",
     "exchange_neurons",
     "first_occurrences",

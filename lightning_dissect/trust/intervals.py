@@ -10,7 +10,8 @@ from torch import Tensor
 from lightning_dissect.checks import check_positive
 from lightning_dissect.presence import PresenceSource, fixed_width_columns
 from lightning_dissect.standardise import standardised_columns
-from lightning_dissect.trust.jackknife import jackknife
+from lightning_dissect.trust.jackknife import Jackknifed, jackknife
+from lightning_dissect.trust.stability import best_stability
 
 _CONCEPTS_AT_ONCE = 32
 """Concepts whose presence is computed at once."""
@@ -18,13 +19,15 @@ _CONCEPTS_AT_ONCE = 32
 
 @dataclass(frozen=True)
 class QualityIntervals:
-    """The quality of every candidate with an interval, each tensor of shape ``(neurons, candidates)``.
+    """The quality of every candidate with an interval, each tensor but the last of shape ``(neurons, candidates)``.
 
     Args:
         quality: Pearson correlation with the candidate's presence; NaN where undefined.
         low: Lower end of the interval.
         high: Upper end.
         contenders: Whether the candidate may be the best of the neuron's candidates.
+        stability: Probability that two other probes agree on the best of them, see `best_stability`, shape
+            ``(neurons,)``.
 
     """
 
@@ -32,6 +35,7 @@ class QualityIntervals:
     low: Tensor
     high: Tensor
     contenders: Tensor
+    stability: Tensor
 
 
 def quality_intervals(
@@ -54,7 +58,7 @@ def quality_intervals(
 
     A candidate is a contender unless the best one is better in the paired difference, by a one-sided jackknife
     test with Bonferroni's correction for the number of candidates: so the truly best of a neuron's candidates is
-    among the contenders with the given confidence.
+    among the contenders with the given confidence. The same differences say how `best_stability` finds the best.
 
     Presence is computed once for all neurons of a block that share a candidate, and neurons with the same label stand
     in the same block.
@@ -86,11 +90,13 @@ def quality_intervals(
     """
     _check(activations, candidates, confidence)
     check_positive("max_bytes", max_bytes)
-    found = torch.full((3, *candidates.shape), torch.nan, dtype=torch.float64)
+    found = Jackknifed.unknown(candidates)
     for neurons in _blocks(candidates, max_bytes // (8 * len(activations))):
-        found[:, neurons] = _jackknifed(activations, presence, candidates[neurons], neurons)
-    quality, errors, lead_errors = found
-    return _intervals(quality, errors, lead_errors, confidence)
+        if (candidates[neurons] >= 0).any():
+            of_block = _jackknifed(activations, presence, candidates[neurons], neurons)
+            for table, values in zip(found, of_block, strict=True):
+                table[neurons] = values
+    return _intervals(found, confidence)
 
 
 def _blocks(candidates: Tensor, most: int) -> Iterator[Tensor]:
@@ -108,16 +114,14 @@ def _blocks(candidates: Tensor, most: int) -> Iterator[Tensor]:
         yield order[start:]
 
 
-def _jackknifed(activations: Tensor, presence: PresenceSource, candidates: Tensor, neurons: Tensor) -> Tensor:
-    """Return what `jackknife` does for some neurons, shape ``(3, neurons, candidates)``, on the CPU."""
+def _jackknifed(activations: Tensor, presence: PresenceSource, candidates: Tensor, neurons: Tensor) -> Jackknifed:
+    """Return what `jackknife` does for some neurons, of which at least one has a candidate."""
     concepts, places = torch.unique(candidates, return_inverse=True)
     if concepts[0] < 0:
         concepts, places = concepts[1:], places - 1
-    if not len(concepts):
-        return torch.full((3, *candidates.shape), torch.nan, dtype=torch.float64)
     columns = _standardised_presence(presence, concepts, len(activations), activations.device)
     rows = standardised_columns(activations[:, neurons.to(activations.device)].T.contiguous().T).T
-    return torch.stack(jackknife(rows, columns, places)).cpu()
+    return jackknife(rows, columns, places)
 
 
 def _standardised_presence(presence: PresenceSource, concepts: Tensor, images: int, device: torch.device) -> Tensor:
@@ -128,13 +132,15 @@ def _standardised_presence(presence: PresenceSource, concepts: Tensor, images: i
     return columns
 
 
-def _intervals(quality: Tensor, errors: Tensor, lead_errors: Tensor, confidence: float) -> QualityIntervals:
-    tail = (1 - confidence) / 2
-    spread = NormalDist().inv_cdf(1 - tail) * errors.nan_to_num(nan=torch.inf)
+def _intervals(found: Jackknifed, confidence: float) -> QualityIntervals:
+    quality, tail = found.quality, (1 - confidence) / 2
+    spread = NormalDist().inv_cdf(1 - tail) * found.errors.nan_to_num(nan=torch.inf)
     z = quality.clamp(-1, 1).atanh()
     # A perfect correlation is infinite on this scale, wherever its interval ends.
     low, high = ((z + ends).tanh().where(z.isfinite(), quality.clamp(-1, 1)) for ends in (-spread, spread))
-    return QualityIntervals(quality.clamp(-1, 1), low, high, _contenders(quality, lead_errors, confidence))
+    contenders = _contenders(quality, found.lead_errors, confidence)
+    stability = best_stability(quality.gather(1, found.front), found.covariances)
+    return QualityIntervals(quality.clamp(-1, 1), low, high, contenders, stability)
 
 
 def _contenders(quality: Tensor, lead_errors: Tensor, confidence: float) -> Tensor:

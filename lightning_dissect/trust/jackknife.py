@@ -1,6 +1,7 @@
 """Correlations of neurons with the candidates chosen for each, and how they move without each image."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,10 +16,46 @@ SMALL_STEP = 2.0**-5
 LEAST_REST = 1e-12
 """Where less is left of a column's norm without an image, the quotient is one of roundings."""
 
+MOST_IN_FRONT = 8
+"""Candidates, the best of each neuron, whose leads are compared with each other."""
+
 _NEURONS_AT_ONCE = 8
 
 
-def jackknife(rows: Tensor, columns: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+class Jackknifed(NamedTuple):
+    """What the images say of neurons and their candidates; NaN where undefined.
+
+    Args:
+        quality: Correlations, shape ``(neurons, candidates)``.
+        errors: Standard errors of their transform, same shape.
+        lead_errors: Standard errors of the lead of the best, same shape.
+        front: Places of at most `MOST_IN_FRONT` candidates, best first, shape ``(neurons, front)``, int64.
+        covariances: Covariances of the leads over these, shape ``(neurons, front, front)``.
+
+    """
+
+    quality: Tensor
+    errors: Tensor
+    lead_errors: Tensor
+    front: Tensor
+    covariances: Tensor
+
+    @classmethod
+    def unknown(cls, pairs: Tensor) -> "Jackknifed":
+        """Return tables without content, float64 on the CPU.
+
+        Args:
+            pairs: Candidates, shape ``(neurons, candidates)``.
+
+        """
+        neurons, candidates = pairs.shape
+        front = min(candidates, MOST_IN_FRONT)
+        quality, errors, lead_errors = torch.full((3, neurons, candidates), torch.nan, dtype=torch.float64)
+        covariances = torch.full((neurons, front, front), torch.nan, dtype=torch.float64)
+        return cls(quality, errors, lead_errors, torch.arange(front).repeat(neurons, 1), covariances)
+
+
+def jackknife(rows: Tensor, columns: Tensor, pairs: Tensor) -> Jackknifed:
     r"""Return correlations and their jackknife errors.
 
     With rows :math:`x` and columns :math:`y` of mean 0 and norm 1, the correlation without image :math:`i` needs no
@@ -29,8 +66,8 @@ def jackknife(rows: Tensor, columns: Tensor, pairs: Tensor) -> tuple[Tensor, Ten
         \kappa = \frac{N}{N - 1}, \qquad
         s^2 = \frac{N - 1}{N} \sum_i (t_{(i)} - \bar t)^2
 
-    for a statistic :math:`t`: the transform :math:`\operatorname{artanh} r`, and the difference of the neuron's best
-    correlation from each of its others.
+    for a statistic :math:`t`: the transform :math:`\operatorname{artanh} r`, and the lead of the neuron's best
+    correlation over each of its others, of which the covariances are taken the same way.
 
     Args:
         rows: Standardised neurons, shape ``(neurons, images)``, float64.
@@ -38,45 +75,46 @@ def jackknife(rows: Tensor, columns: Tensor, pairs: Tensor) -> tuple[Tensor, Ten
         pairs: Row of ``columns`` of every candidate, shape ``(neurons, candidates)``, int64; -1 where there is none.
 
     Returns:
-        Correlations, errors of their transform, and errors of the lead of the best, each of shape
-        ``(neurons, candidates)``, float64; NaN where undefined.
+        Correlations, their errors and those of the leads, on the CPU.
 
     Example:
         >>> from lightning_dissect.standardise import standardised_columns
         >>> rows = standardised_columns(torch.tensor([[0.0, 0.0], [1.0, 2.0], [2.0, 1.0], [3.0, 3.0]])).T.contiguous()
-        >>> correlation, error, _ = jackknife(rows[:1], rows[1:], torch.tensor([[0]]))
-        >>> correlation.item(), round(error.item(), 4)
+        >>> found = jackknife(rows[:1], rows[1:], torch.tensor([[0]]))
+        >>> found.quality.item(), round(found.errors.item(), 4)
         (0.8, 0.9514)
 
     """
-    found = rows.new_full((3, *pairs.shape), torch.nan)
+    found = Jackknifed.unknown(pairs)
     if runs_compiled(rows, columns):
         correlate, leave_out = compiled(write_correlations, reassociate=True), compiled(write_errors, reassociate=True)
         neurons, concepts, chosen = rows.numpy(), columns.numpy(), pairs.numpy()
-        quality, errors, lead_errors = found.numpy()
+        quality, errors, lead_errors, front, covariances = (table.numpy() for table in found)
 
         def fill(part: slice) -> None:
             correlate(neurons[part], concepts, chosen[part], quality[part])
-            best = np.where(np.isnan(quality[part]), -np.inf, quality[part]).argmax(axis=1)
-            leave_out(neurons[part], concepts, chosen[part], best, quality[part], errors[part], lead_errors[part])
+            front[part] = np.argsort(-quality[part], axis=1, kind="stable")[:, : front.shape[1]]
+            out = (errors[part], lead_errors[part], covariances[part])
+            leave_out(neurons[part], concepts, chosen[part], quality[part], front[part], *out)
 
         run_in_threads(fill, len(rows), _NEURONS_AT_ONCE)
     else:
-        for neuron in range(len(rows)):
-            has_candidate = pairs[neuron] >= 0
-            if has_candidate.any():
-                found[:, neuron, has_candidate] = torch.stack(
-                    _by_torch(rows[neuron], columns[pairs[neuron, has_candidate]])
-                )
-    return found[0], found[1], found[2]
+        for neuron, candidates in enumerate(pairs):
+            for table, values in zip(found, _by_torch(rows[neuron], columns, candidates), strict=True):
+                table[neuron] = values
+    return found
 
 
-def _by_torch(row: Tensor, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return what `jackknife` does for one neuron, whose candidates' columns are ``(candidates, images)``."""
-    quality = columns @ row
-    without = leaving_each_out(row, columns, quality)
-    best = quality.nan_to_num(nan=-torch.inf).argmax()
-    return quality, jackknife_error(without.atanh()), jackknife_error(without[best] - without)
+def _by_torch(row: Tensor, columns: Tensor, candidates: Tensor) -> Jackknifed:
+    """Return what `jackknife` does for one neuron, without the dimension of neurons."""
+    chosen = columns[candidates.clamp(min=0)].where(candidates[:, None] >= 0, torch.nan)
+    quality = chosen @ row
+    without = leaving_each_out(row, chosen, quality)
+    front = quality.neg().argsort(stable=True)[:MOST_IN_FRONT]
+    leads = without[front[:1]] - without
+    centred = leads[front] - leads[front].mean(dim=1, keepdim=True)
+    covariances = centred @ centred.T * (1 - 1 / len(row))
+    return Jackknifed(quality, jackknife_error(without.atanh()), jackknife_error(leads), front, covariances)
 
 
 def leaving_each_out(row: Tensor, columns: Tensor, quality: Tensor) -> Tensor:
@@ -130,7 +168,14 @@ def write_correlations(rows: Array, columns: Array, pairs: Array, quality: Array
 
 
 def write_errors(  # noqa: PLR0917
-    rows: Array, columns: Array, pairs: Array, best: Array, quality: Array, errors: Array, lead_errors: Array
+    rows: Array,
+    columns: Array,
+    pairs: Array,
+    quality: Array,
+    front: Array,
+    errors: Array,
+    lead_errors: Array,
+    covariances: Array,
 ) -> None:
     """Write the jackknife errors of every pair, see `jackknife`.
 
@@ -141,15 +186,16 @@ def write_errors(  # noqa: PLR0917
         rows: Shape ``(neurons, images)``.
         columns: Shape ``(concepts, images)``.
         pairs: Shape ``(neurons, candidates)``.
-        best: Which candidate is the best of each neuron, shape ``(neurons,)``.
         quality: Correlations, of the shape of ``pairs``.
-        errors: What is written of the transform, of the same shape.
+        front: Places of the best candidates, best first, shape ``(neurons, front)``.
+        errors: What is written of the transform, of the shape of ``pairs``.
         lead_errors: What is written of the lead of the best, of the same shape.
+        covariances: What is written of the leads over ``front``, shape ``(neurons, front, front)``.
 
     """
     images, candidates = rows.shape[1], pairs.shape[1]
     factor, share = images / (images - 1.0), (images - 1.0) / images
-    moves, steps = np.empty((candidates, images)), np.empty(images)
+    moves, steps, totals = np.empty((candidates, images)), np.empty(images), np.empty(candidates)
     for neuron in range(len(pairs)):
         for candidate in range(candidates):
             r, large, total, squares = quality[neuron, candidate], 0, 0.0, 0.0
@@ -174,10 +220,19 @@ def write_errors(  # noqa: PLR0917
                     total += exact - move
                     squares += exact * exact - move * move
             errors[neuron, candidate] = math.sqrt(share * max(squares - total * total / images, 0.0))
+        leader = moves[front[neuron, 0]].copy()
         for candidate in range(candidates):
             total, squares = 0.0, 0.0
             for image in range(images):
-                move = moves[best[neuron], image] - moves[candidate, image]
+                move = leader[image] - moves[candidate, image]
+                moves[candidate, image] = move
                 total += move
                 squares += move * move
+            totals[candidate] = total
             lead_errors[neuron, candidate] = math.sqrt(share * max(squares - total * total / images, 0.0))
+        for pair in range(front.shape[1] ** 2):
+            place, beside = pair // front.shape[1], pair % front.shape[1]
+            one, other, products = front[neuron, place], front[neuron, beside], 0.0
+            for image in range(images):
+                products += moves[one, image] * moves[other, image]
+            covariances[neuron, place, beside] = share * (products - totals[one] * totals[other] / images)

@@ -43,6 +43,7 @@ class TrustColumns(NeuronTable):
         low: Lower ends of the intervals, shape ``(neurons, candidates)``.
         high: Upper ends, shape ``(neurons, candidates)``.
         contenders: Which candidates may be the best, shape ``(neurons, candidates)``, bool.
+        stability: Probability that two other probes agree on the best candidate, shape ``(neurons,)``.
 
     Example:
         >>> from lightning_dissect.presence import ConceptPresence
@@ -66,6 +67,7 @@ class TrustColumns(NeuronTable):
     low: Tensor
     high: Tensor
     contenders: Tensor
+    stability: Tensor
 
     def table(self, floor: UntrainedFloor | None = None) -> TrustTable:
         """Judge a whole layer.
@@ -90,6 +92,7 @@ class TrustColumns(NeuronTable):
             explained=self.explained,
             p_untrained=p_untrained,
             q_untrained=false_discovery_q_values(p_untrained),
+            stability=self.stability,
         )
 
 
@@ -168,6 +171,7 @@ def measure_trust(
         low=intervals.low.to(torch.float32),
         high=intervals.high.to(torch.float32),
         contenders=intervals.contenders,
+        stability=intervals.stability.to(torch.float32),
     )
 
 

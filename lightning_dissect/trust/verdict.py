@@ -10,6 +10,8 @@ from lightning_dissect.types import LabelTrust
 
 Verdict = Literal["labelled", "ambiguous", "no_clear_function"]
 
+_NUMBERS = ("p_chance", "q_chance", "explained", "p_untrained", "q_untrained", "stability")
+
 
 @dataclass(frozen=True)
 class TrustTable:
@@ -25,6 +27,7 @@ class TrustTable:
         explained: Shape ``(neurons,)``; NaN without a floor, as are the two below.
         p_untrained: Shape ``(neurons,)``.
         q_untrained: Shape ``(neurons,)``.
+        stability: Probability that two other probes agree on the best candidate, shape ``(neurons,)``.
 
     """
 
@@ -37,6 +40,7 @@ class TrustTable:
     explained: Tensor
     p_untrained: Tensor
     q_untrained: Tensor
+    stability: Tensor
 
     def has_function(self, false_discovery_rate: float = 0.05) -> Tensor:
         """Return which neurons do more than chance and, where there is a floor, than an untrained network.
@@ -80,7 +84,7 @@ class TrustTable:
 def _record(row: dict[str, Any], names: Sequence[str], has_function: bool) -> tuple[Verdict, LabelTrust]:
     contenders = tuple(name for name, contends in zip(names, row["contenders"], strict=False) if contends)
     interval = (row["low"][0], row["high"][0])
-    numbers = {name: row[name] for name in ("p_chance", "q_chance", "explained", "p_untrained", "q_untrained")}
+    numbers = {name: row[name] for name in _NUMBERS}
     return _verdict(has_function, contenders, names[0]), LabelTrust(interval, contenders, **numbers)
 
 

@@ -10,6 +10,7 @@ from typing import Any, get_args
 from lightning_dissect.label_evaluation import EvaluatorDescription, JudgedImage, LabelEvaluation
 from lightning_dissect.report.scalars import judged_values
 from lightning_dissect.types import (
+    ActivationHistogram,
     DissectionReport,
     LabelSpecificity,
     LabelTrust,
@@ -27,14 +28,14 @@ from lightning_dissect.writers.base import WRITERS
 SCHEMA = 1
 """Version of the form of the file; it grows when a reader of the old form would misread a new file."""
 
-_TRUST_NUMBERS = ("p_chance", "q_chance", "explained", "p_untrained", "q_untrained")
+_TRUST_NUMBERS = ("p_chance", "q_chance", "explained", "p_untrained", "q_untrained", "stability")
 _EVALUATION_NUMBERS = ("precision", "recall", "shuffled", "discrimination", "chance")
 
 
 @WRITERS.register("json")
 @dataclass(frozen=True)
 class JSONWriter:
-    """Writes ``reports/cycle-0003.json``: everything in the report but the pictures, for programs.
+    """Writes ``reports/cycle-0003.json``: everything in the report but pictures, embeddings and activations.
 
     The file is valid JSON: NaN is ``null``, infinite numbers are the texts ``"Infinity"`` and ``"-Infinity"``. A run
     that is resumed overwrites the files of the cycles that it repeats.
@@ -79,7 +80,8 @@ def read_report(path: Path | str) -> DissectionReport:
         path: The file.
 
     Returns:
-        The report as it was written but without ``images``; ``dirpath`` is the folder in which the file lies now.
+        The report as it was written but without ``images``, ``concept_embeddings`` and ``activations``; ``dirpath`` is
+        the folder in which the file lies now.
 
     Raises:
         ValueError:
@@ -165,6 +167,7 @@ def _neuron_record(neuron: NeuronLabel) -> dict[str, Any]:
             for item in neuron.judged_images
         ],
         "evaluations": {name: _evaluation_record(found) for name, found in neuron.evaluations.items()},
+        "histogram": None if neuron.histogram is None else asdict(neuron.histogram),
     }
 
 
@@ -202,8 +205,14 @@ def _trust(record: dict[str, Any] | None) -> LabelTrust | None:
     if record is None:
         return None
     low, high = map(_number, record["interval"])
-    numbers = {name: _number(record[name]) for name in _TRUST_NUMBERS}
+    numbers = {name: _number(record.get(name)) for name in _TRUST_NUMBERS}
     return LabelTrust((low, high), tuple(record["contenders"]), **numbers)
+
+
+def _histogram(record: dict[str, Any] | None) -> ActivationHistogram | None:
+    if record is None:
+        return None
+    return ActivationHistogram(record["low"], record["high"], tuple(record["counts"]))
 
 
 def _specificity_record(found: LabelSpecificity) -> dict[str, Any]:
@@ -261,6 +270,7 @@ def _layer(record: dict[str, Any]) -> LayerDissection:
             metrics={name: _number(value) for name, value in item.get("metrics", {}).items()},
             judged_images=tuple(map(_judged_image, item.get("judged_images", ()))),
             evaluations={name: _evaluation(found) for name, found in item.get("evaluations", {}).items()},
+            histogram=_histogram(item.get("histogram")),
         )
         for item in record["neurons"]
     )

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lightning_dissect import distributed
+from lightning_dissect.kept_activations import KeptActivations
 from lightning_dissect.report import metric_values
 from lightning_dissect.types import STATUSES, DissectionReport
 
@@ -29,6 +30,9 @@ def plain(report: DissectionReport) -> dict[str, Any]:
             "candidates": [[candidate.concept for candidate in neuron.candidates] for _, neuron in neurons],
             "contenders": [neuron.trust and list(neuron.trust.contenders) for _, neuron in neurons],
             "trust": [repr(neuron.trust) for _, neuron in neurons],
+            "histograms": [repr(neuron.histogram) for _, neuron in neurons],
+            "concept_embeddings": sorted(report.concept_embeddings),
+            "activations": report.activations and _digest(report.activations),
             "specificity": [repr(neuron.specificity) for _, neuron in neurons],
             "top_images": [
                 [[image.sample_id, repr(image.activation)] for image in neuron.top_images] for _, neuron in neurons
@@ -59,6 +63,13 @@ def plain(report: DissectionReport) -> dict[str, Any]:
             ],
             "qualities": [candidate.quality for _, neuron in neurons for candidate in neuron.candidates],
         },
+    }
+
+
+def _digest(kept: KeptActivations) -> dict[str, str]:
+    return {
+        "sample ids": repr(kept.sample_ids.tolist()),
+        **{layer: hashlib.sha256(values.tobytes()).hexdigest() for layer, values in kept.layers.items()},
     }
 
 

@@ -49,6 +49,18 @@ def test_a_report_without_a_trainer():
     assert num_hooks(network) == 0
 
 
+def test_candidates_have_directions():
+    report = run(make(num_candidates=2), colour_network())
+    named = {item.concept for neuron in report.neurons for item in neuron.candidates}
+    assert set(report.concept_embeddings) == named
+    embeddings = ColourEncoder().encode_texts(list(COLOURS))
+    expected = torch.nn.functional.normalize(embeddings - embeddings.mean(dim=0), dim=1)
+    for name, place in zip(COLOURS, range(4), strict=True):
+        if name in named:
+            np.testing.assert_allclose(report.concept_embeddings[name], expected[place], atol=1e-5)
+    assert {vector.dtype for vector in report.concept_embeddings.values()} == {np.dtype(np.float32)}
+
+
 @pytest.mark.parametrize("presence", [SigmoidConstants(20.0, -0.8), "softmax"])
 def test_quality_is_measured_with_the_presence_chosen(presence):
     dissector, network = make(presence=presence), colour_network()

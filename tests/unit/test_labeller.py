@@ -127,3 +127,20 @@ def test_other_images_are_held_against_chance(recwarn):
     assert against[1] == against[2]
     assert torch.tensor(reports[2].neurons[0].trust.q_untrained).isnan()
     assert sum("no longer those" in str(warning.message) for warning in recwarn.list) == 1
+
+
+def test_what_is_said_of_each_neuron_beside_its_label():
+    report = run(dissector(), planted_network())
+    activations = planted_network().act(planted_network().conv(DATA.images)).mean(dim=(2, 3)).detach()
+    stability = torch.tensor([neuron.trust.stability for neuron in report.neurons[:DEAD]])
+    assert ((stability > 0.19) & (stability <= 1)).all()
+    assert stability[:PLANTED].mean() > stability[PLANTED:].mean() + 0.1
+    histograms = [neuron.histogram for neuron in report.neurons]
+    assert histograms[DEAD].counts == (160,)
+    assert {(len(found.counts), sum(found.counts)) for found in histograms[:DEAD]} == {(24, 160)}
+    assert histograms[0].high == pytest.approx(activations[:, 0].max().item())
+    assert report.activations.sample_ids.tolist() == list(range(160))
+    kept = torch.from_numpy(report.activations.layers["act"]).double()
+    together = torch.corrcoef(torch.cat([kept[:, :1], activations[:, :1].double()], dim=1).T)
+    assert together[0, 1] == pytest.approx(1, abs=1e-5)
+    assert report.concept_embeddings == {}

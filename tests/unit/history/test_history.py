@@ -6,6 +6,7 @@ import pandas
 import pytest
 
 from lightning_dissect.history import DissectionHistory, Snapshot
+from lightning_dissect.kept_activations import KeptActivations
 from lightning_dissect.types import ActivationHistogram, LayerDissection
 from tests.helpers.small_report import doubtful_report, evaluated_report, judged_report, small_report
 
@@ -112,6 +113,42 @@ def test_an_embedding_is_kept_once(tmp_path):
     assert not loaded[1].embeddings
     loaded.append(a_report(0, concept_embeddings=vectors))
     assert set(loaded.embeddings) == set(DissectionHistory.load(tmp_path).embeddings) == {"zebra", "apple"}
+
+
+def some_activations(value):
+    return KeptActivations(np.array([3, 8]), {"fc": np.full((2, 1), value, np.float16)})
+
+
+def test_the_activations_of_the_last_dissection_are_kept(tmp_path):
+    history, in_memory = DissectionHistory(tmp_path), DissectionHistory()
+    for each in (history, in_memory):
+        assert each.activations() is None
+        for cycle in range(3):
+            each.append(a_report(cycle, activations=some_activations(cycle / 4)))
+        assert each.activations().layers["fc"].tolist() == [[0.5], [0.5]]
+        each.truncate(3)
+        assert each.activations().sample_ids.tolist() == [3, 8]
+    assert DissectionHistory.load(tmp_path).activations().layers["fc"].tolist() == [[0.5], [0.5]]
+    for each in (history, in_memory):
+        each.truncate(2)
+        assert each.activations() is None
+    assert sorted(path.name for path in history.folder.iterdir()) == ["cycle-0000.npz", "cycle-0001.npz"]
+
+
+def test_activations_of_an_older_dissection_do_not_stay(tmp_path):
+    history = DissectionHistory(tmp_path)
+    history.append(a_report(0, activations=some_activations(0)))
+    history.append(a_report(1))
+    assert history.activations() is None
+    assert len(DissectionHistory.load(tmp_path)) == 2
+
+
+def test_broken_activations_are_named(tmp_path):
+    history = DissectionHistory(tmp_path)
+    history.append(a_report(0))
+    (history.folder / "activations.npz").write_bytes(b"no archive")
+    with pytest.raises(ValueError, match=r"activations\.npz"):
+        history.activations()
 
 
 def test_the_table_is_one_for_pandas():

@@ -350,3 +350,20 @@ def test_missing_annotations_name_the_remedy():
     with pytest.raises(ValueError, match="class indices"):
         annotate(source, IDS, torch.tensor([0, 3]))
     assert len(source) == 0
+
+
+def test_directions_are_seen_from_the_middle_of_the_vocabulary():
+    source = encoded()
+    embeddings = source.concept_embeddings()
+    found = source.directions(torch.tensor([3, 0]))
+    expected = embeddings[[3, 0]] - embeddings.mean(dim=0)
+    torch.testing.assert_close(found, expected / expected.norm(dim=1, keepdim=True))
+    assert not found.is_inference()
+
+
+def test_a_concept_that_is_the_middle_has_no_direction():
+    assert encoded(ConceptVocabulary(("r",))).directions(torch.tensor([0])).tolist() == [[0.0, 0.0, 0.0]]
+
+
+def test_annotations_have_no_directions():
+    assert AnnotatedConcepts(VOCABULARY).directions(torch.tensor([0])) is None

@@ -24,6 +24,7 @@ def table():
         explained=torch.tensor([0.5, 0.4, 0.3, 0.0, nan]),
         p_untrained=torch.tensor([0.01, 0.01, 0.01, 0.3, nan]),
         q_untrained=torch.tensor([0.02, 0.02, 0.02, 0.3, nan]),
+        stability=torch.tensor([1.0, 0.5, 0.75, 0.5, nan]),
     )
 
 
@@ -35,6 +36,7 @@ def test_verdicts(table):
     assert [record.contenders for record in records[:3]] == [("cat",), ("sky", "sea"), ("bus",)]
     assert records[0].interval == pytest.approx((0.4, 0.7))
     assert records[3].q_untrained == pytest.approx(0.3)
+    assert [record.stability for record in records] == [1.0, 0.5, 0.75, 0.5]
 
 
 def test_both_nulls_must_be_beaten(table):

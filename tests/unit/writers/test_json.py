@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from lightning_dissect.label_evaluation import EvaluatorDescription, JudgedImage, LabelEvaluation
-from lightning_dissect.types import LabelSpecificity, LayerDissection, NeuronLabel, Relative, ScoredConcept, TopImage
+from lightning_dissect.types import (
+    ActivationHistogram,
+    LabelSpecificity,
+    LayerDissection,
+    NeuronLabel,
+    Relative,
+    ScoredConcept,
+    TopImage,
+)
 from lightning_dissect.writers.json import JSONWriter, read_report, report_path
 from tests.helpers.small_report import doubtful_report, evaluated_report, judged_report, small_report
 
@@ -20,6 +28,26 @@ def test_what_is_read_is_what_was_written_but_for_the_pictures(tmp_path):
 def test_trust_is_read_as_it_was_written(tmp_path):
     JSONWriter().write(doubtful_report(tmp_path), [])
     assert repr(read_report(report_path(tmp_path, cycle=2)).neurons) == repr(doubtful_report().neurons)
+
+
+def test_stability_and_histogram_survive_and_may_be_missing(tmp_path):
+    report = doubtful_report(tmp_path)
+    clear, *others = report.neurons
+    trust = dataclasses.replace(clear.trust, stability=0.75)
+    histogram = ActivationHistogram(-0.1, 2.0, (3, 0, 9))
+    clear = dataclasses.replace(clear, trust=trust, histogram=histogram)
+    report = dataclasses.replace(report, layers=(LayerDissection("fc", (clear, *others)),))
+    JSONWriter().write(report, [])
+    path = report_path(tmp_path, cycle=2)
+    assert repr(read_report(path).neurons) == repr(report.neurons)
+    record = json.loads(path.read_text(encoding="utf-8"))
+    for neuron in record["layers"][0]["neurons"]:
+        del neuron["histogram"]
+        if neuron["trust"]:
+            del neuron["trust"]["stability"]
+    path.write_text(json.dumps(record), encoding="utf-8")
+    assert math.isnan(read_report(path).neurons[0].trust.stability)
+    assert {neuron.histogram for neuron in read_report(path).neurons} == {None}
 
 
 def test_numbers_that_are_not_finite_survive_in_valid_json(tmp_path):
