@@ -13,6 +13,7 @@ from lightning_dissect.commands.evaluate import evaluate
 from lightning_dissect.commands.layers import layers
 from lightning_dissect.commands.rating_sheet import rating_sheet
 from lightning_dissect.commands.sanity_check import sanity_check
+from lightning_dissect.commands.wandb_report import wandb_report
 
 PROGRAM = "lightning-dissect"
 DESCRIPTION = (
@@ -26,6 +27,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate,
     "rating-sheet": rating_sheet,
     "agreement": agreement,
+    "wandb-report": wandb_report,
 }
 
 
