@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lightning_dissect.history.directions import unit_vectors
 from lightning_dissect.history.numbering import Numbering
 from lightning_dissect.history.snapshot import Array, Snapshot
 
@@ -186,20 +187,10 @@ def _checked(pairs: Array, before: Snapshot, after: Snapshot) -> Array:
 def _distances(before: Array, after: Array, reliable: Array, renamed: Array, embeddings: Mapping[str, Array]) -> Array:
     distances = np.where(reliable, 0.0, np.nan)
     places = {name: place for place, name in enumerate(dict.fromkeys((*before[renamed], *after[renamed])))}
-    directions = _unit_vectors(list(places), embeddings)
+    directions = unit_vectors(list(places), embeddings)
     old, new = ([places[name] for name in names[renamed]] for names in (before, after))
     distances[renamed] = np.clip(1 - np.einsum("nd,nd->n", directions[old], directions[new]), 0, 2)
     return distances
-
-
-def _unit_vectors(names: list[str], embeddings: Mapping[str, Array]) -> Array:
-    """Return directions of norm 1, shape ``(names, dimensions)``; NaN where there is none of the common shape."""
-    size = next((len(embeddings[name]) for name in names if name in embeddings), 1)
-    unknown = np.full(size, np.nan, np.float32)
-    found = [embeddings.get(name, unknown) for name in names]
-    table = np.array([vector if len(vector) == size else unknown for vector in found], np.float32).reshape(len(names), size)
-    norms = np.linalg.norm(table, axis=1, keepdims=True)
-    return table / np.where(norms > 0, norms, np.nan)
 
 
 def _mean(values: Array) -> float:

@@ -63,11 +63,9 @@ def curves(history: DissectionHistory) -> dict[str, dict[str, Array]]:
         array([nan,  1.,  0.])
 
     """
-    values = RunCurves().follow(history)
-    return {
-        layer: {name: np.array([found.get(layer, {}).get(name, NAN) for found in values]) for name in CURVES}
-        for layer in (ALL_LAYERS, *history.layers)
-    }
+    growing = RunCurves()
+    growing.follow(history)
+    return growing.arrays()
 
 
 class RunCurves:
@@ -99,6 +97,14 @@ class RunCurves:
         for snapshot in snapshots[len(self._snapshots) :]:
             self._add(snapshot, history.embeddings)
         return list(self._values)
+
+    def arrays(self) -> dict[str, dict[str, Array]]:
+        """Return the curves of the dissections that were looked at, as `curves` does."""
+        layers = dict.fromkeys(layer for values in self._values for layer in values)
+        return {
+            layer: {name: np.array([found.get(layer, {}).get(name, NAN) for found in self._values]) for name in CURVES}
+            for layer in (ALL_LAYERS, *layers)
+        }
 
     def _begin(self) -> None:
         self._snapshots: list[Snapshot] = []
