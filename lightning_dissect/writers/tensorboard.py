@@ -58,7 +58,7 @@ class TensorBoardWriter:
 
     max_rows: int = 200
     max_neurons: int = 16
-    max_points: int = 1_000
+    max_points: int = 500
     projector: bool = True
 
     def __post_init__(self) -> None:

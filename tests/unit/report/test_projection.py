@@ -52,6 +52,20 @@ def test_the_components_that_carry_most_stay(drawn):
     np.testing.assert_allclose(np.linalg.norm(few, axis=0), np.linalg.svd(centred, compute_uv=False)[:4], rtol=1e-5)
 
 
+def test_of_many_dimensions_those_that_stay_carry_nearly_as_much_as_any_could():
+    rng = np.random.default_rng(1)
+    embeddings = {
+        str(place): vector / np.linalg.norm(vector) for place, vector in enumerate(rng.normal(size=(300, 128)))
+    }
+    neurons = [neuron(**{str(name): 0.5 for name in rng.choice(300, 5, replace=False)}) for _ in range(400)]
+    kept = neuron_vectors(neurons, embeddings)
+    assert kept.shape == (400, 50)
+    centred = slow_directions(neurons, embeddings)
+    centred -= centred.mean(axis=0)
+    assert (kept**2).sum() > 0.98 * (np.linalg.svd(centred, compute_uv=False)[:50] ** 2).sum()
+    np.testing.assert_array_equal(kept, neuron_vectors(neurons, embeddings))
+
+
 def test_neurons_of_one_label_are_told_apart_and_related_labels_are_near():
     embeddings = {"dog": np.array([1.0, 0, 0]), "puppy": np.array([0.9, 0.436, 0]), "car": np.array([0, 0, 1.0])}
     neurons = [neuron(dog=0.5), neuron(dog=0.5, car=0.1), neuron(puppy=0.5), neuron(car=0.5)]
