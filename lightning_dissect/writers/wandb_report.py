@@ -1,7 +1,7 @@
 """A run as a Weights & Biases Report: an article with live curves, made from the history on disk."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from math import isfinite
 from typing import Any
@@ -45,13 +45,19 @@ _PANEL_HEIGHT = 9
 
 
 def build_report(
-    history: DissectionHistory, *, entity: str, project: str, run_id: str, title: str = "What the neurons see"
+    history: DissectionHistory,
+    *,
+    entity: str,
+    project: str,
+    run_id: str,
+    title: str = "What the neurons see",
+    alarms: Sequence[Mapping[str, Any]] = (),
 ) -> Any:  # noqa: ANN401 - the type lives in an optional package
     """Build a W&B Report of a run; nothing is sent before its ``save`` is called.
 
-    It has the curves of all layers and the quality of each, as W&B has logged them; the best and the worst neurons, in
-    a table and with their most activating images; the concepts gained and lost from the first dissection to the last;
-    the tables of all neurons and of all changed labels; and the settings.
+    It has the curves of all layers and the quality of each, as W&B has logged them; the alarms; the best and the worst
+    neurons, in a table and with their most activating images; the concepts gained and lost from the first dissection to
+    the last; the tables of all neurons and of all changed labels; and the settings.
 
     Args:
         history: The history of the run.
@@ -59,6 +65,7 @@ def build_report(
         project: W&B project of the run.
         run_id: Id of the run within the project, the last part of its address.
         title: Title of the report.
+        alarms: What `read_alarms` returns.
 
     Returns:
         A ``wandb_workspaces.reports.v2.Report``.
@@ -68,6 +75,14 @@ def build_report(
             If ``wandb-workspaces`` is not installed.
         ValueError:
             If the history is empty, or ``title`` is longer than 128 characters.
+
+    Example:
+        >>> from lightning_dissect.types import DissectionReport
+        >>> history = DissectionHistory()
+        >>> history.append(DissectionReport(epoch=0, step=0, cycle=0, layers=(), num_images=9))
+        >>> report = build_report(history, entity="us", project="vision", run_id="a1b2c3")
+        >>> report.title, len(report.blocks)
+        ('What the neurons see', 14)
 
     """
     require_package("wandb_workspaces", "lightning-dissect[wandb-report]", "A W&B Report")
@@ -105,6 +120,7 @@ def build_report(
             wr.H1("Across the run"),
             text(headline_lines(history)),
             grid(_line_plots(wr, history, layers), columns=2),
+            *([wr.H1("Alarms"), text(alarm_lines(alarms))] if alarms else []),
             wr.H1("Best and worst neurons"),
             text(neuron_lines(last)),
             grid((wr.MediaBrowser(title=at, media_keys=[f"{at}/top_images"]) for at in layers), columns=1),
@@ -132,6 +148,16 @@ def headline_lines(history: DissectionHistory) -> list[str]:
             first, last = float(finite[0]), float(finite[-1])
             rows.append({"measure": name.replace("_", " "), "first": first, "last": last, "what it says": CURVES[name]})
     return markdown_table(("measure", "first", "last", "what it says"), rows)
+
+
+def alarm_lines(alarms: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return a Markdown table of alarms.
+
+    Args:
+        alarms: What `read_alarms` returns.
+
+    """
+    return markdown_table(("epoch", "step", "title", "text"), alarms)
 
 
 def neuron_lines(snapshot: Snapshot) -> list[str]:

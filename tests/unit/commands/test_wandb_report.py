@@ -4,7 +4,8 @@ from types import SimpleNamespace
 import pytest
 
 from lightning_dissect import cli
-from lightning_dissect.history import DissectionHistory
+from lightning_dissect.history import Alarm, DissectionHistory
+from lightning_dissect.writers.alarms import write_alarms
 from tests.helpers.small_report import small_report
 
 interface = pytest.importorskip("wandb_workspaces.reports.v2.interface")
@@ -14,6 +15,7 @@ OPTIONS = ["--entity", "us", "--project", "vision", "--run-id", "a1b2c3"]
 @pytest.fixture
 def folder(tmp_path):
     DissectionHistory(tmp_path).append(small_report())
+    write_alarms([Alarm("concept_loss", "Concepts lost", "5 of 9", "", 5.0, 3.0)], small_report(tmp_path))
     return str(tmp_path)
 
 
@@ -51,7 +53,9 @@ def test_the_report_is_sent_once_and_its_address_printed(folder, server, capsys,
     [sent] = server
     assert (sent["entityName"], sent["projectName"], sent["type"]) == ("us", "vision", kind)
     assert sent["displayName"] == "Our network"
-    assert "zebra" in json.dumps(json.loads(sent["spec"]))
+    said = json.dumps(json.loads(sent["spec"]))
+    assert "zebra" in said
+    assert "Concepts lost" in said
     printed = capsys.readouterr().out.strip()
     assert printed.startswith("https://wandb.example/us/vision/reports/Our-network--")
 

@@ -223,6 +223,15 @@ def test_no_text_of_the_user_breaks_a_table(spec):
     assert "| images | 20 |" in lines
 
 
+def test_alarms_have_a_part_where_there_are_any(spec):
+    alarm = {"epoch": 3, "step": 40, "title": "Concepts lost", "text": "5 of 9 | at once", "name": "concept_loss"}
+    history = a_history(small_report())
+    assert "Alarms" not in headings(spec(build_report(history, **RUN)))
+    blocks = spec(build_report(history, **RUN, alarms=[alarm]))
+    assert headings(blocks)[:2] == ["Across the run", "Alarms"]
+    assert "| 3 | 40 | Concepts lost | 5 of 9 &#124; at once |" in blocks["markdown-block"][2]["content"]
+
+
 def test_faulty_arguments_are_named(monkeypatch):
     with pytest.raises(ValueError, match="Expected `history` to hold at least one dissection"):
         build_report(DissectionHistory(), **RUN)
