@@ -8,7 +8,7 @@ from lightning_dissect.writers.wandb_report import build_report
 def wandb_report(
     run: str, *, entity: str, project: str, run_id: str, title: str = "What the neurons see", draft: bool = False
 ) -> None:
-    """Make a W&B Report of a run: its curves, alarms, best and worst neurons, concepts gained and lost.
+    """Make a W&B Report of a run: its curves, alarms, best and worst neurons, concepts gained and lost, settings.
 
     Numbers come from the history on disk; curves, images and tables are those that the run has logged to W&B, so that
     an offline run has to be synchronised first. Printed is the address of the report. It needs the extra
@@ -23,10 +23,13 @@ def wandb_report(
         draft: Whether it is saved as a draft, which only its author sees.
 
     """
-    history = DissectionHistory.load(run)
-    folder = history.folder.parent if history.folder is not None else run
     report = build_report(
-        history, entity=entity, project=project, run_id=run_id, title=title, alarms=read_alarms(folder)
+        DissectionHistory.load(run),
+        entity=entity,
+        project=project,
+        run_id=run_id,
+        title=title,
+        alarms=read_alarms(run),
     )
     try:
         report.save(draft=draft)

@@ -48,7 +48,8 @@ def add_projection(logger: Any, report: DissectionReport, step: int, max_points:
         global_step=step,
         tag=report.name,
     )
-    write_whole(config, merged_configs(listed, config.read_text(encoding="utf-8")))
+    if listed:
+        write_whole(config, merged_configs(listed, config.read_text(encoding="utf-8")))
 
 
 def merged_configs(older: str, newer: str) -> str:

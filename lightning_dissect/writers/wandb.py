@@ -58,9 +58,9 @@ class WandbWriter:
     dissections that changed something and keeps all. The pictures of a table lie in W&B's staging folder
     (``WANDB_DATA_DIR``) until they are uploaded; those of the layers and the pages lie inside the run's folder.
 
-    W&B keeps every page that is ever logged, and the dashboard grows with the run. Above ``max_dashboard_bytes`` it
-    becomes a file of the run instead, ``<folder of the reports>/dashboard.html`` among its files, of which the last
-    state is uploaded when the run ends.
+    W&B keeps every page that is ever logged, and the dashboard grows with the run. Above ``max_dashboard_bytes`` it is
+    logged only where the number of dissections has doubled, and its last state becomes a file of the run, ``<folder of
+    the reports>/dashboard.html``, which is uploaded once, when the run ends.
 
     Args:
         max_montages: Most rows of the table that have a montage.
@@ -134,11 +134,12 @@ class WandbWriter:
         if dashboard is None or not dashboard.exists():
             return pages
         size = dashboard.stat().st_size
-        if size <= self.max_dashboard_bytes:
+        if size > self.max_dashboard_bytes:
+            _log.info("The dashboard has %.1f MB: W&B gets its last state as a file when the run ends.", size / 1e6)
+            run.save(glob.escape(str(dashboard)), base_path=str(dashboard.parent.parent), policy="end")
+        if size <= self.max_dashboard_bytes or _is_power_of_two(report.cycle + 1):
             page = io.StringIO(dashboard.read_text(encoding="utf-8"))
-            return pages | {f"{report.name}/dashboard": wandb.Html(page, inject=False)}
-        _log.info("The dashboard has %.1f MB: W&B gets it as a file, once, when the run ends.", size / 1e6)
-        run.save(glob.escape(str(dashboard)), base_path=str(dashboard.parent.parent), policy="end")
+            pages[f"{report.name}/dashboard"] = wandb.Html(page, inject=False)
         return pages
 
     def _table(self, report: DissectionReport, pictures: Mapping[int, Picture], judge: str) -> object:
@@ -171,6 +172,10 @@ class WandbWriter:
         import wandb
 
         return wandb.Image(neuron_montage(neuron, pictures, self.tile_size, judge), caption=caption, file_type="jpg")
+
+
+def _is_power_of_two(number: int) -> bool:
+    return number & (number - 1) == 0
 
 
 def _place(neuron: NeuronLabel) -> tuple[str, int]:

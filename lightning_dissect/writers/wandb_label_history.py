@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from typing_extensions import Self
 
@@ -36,7 +35,7 @@ class LabelHistoryTables:
     """
 
     def __init__(self) -> None:
-        self._kept: WeakKeyDictionary[Any, dict[str, _Kept]] = WeakKeyDictionary()
+        self._kept: dict[object, dict[str, _Kept]] = {}
 
     def __reduce__(self) -> tuple[type[Self], tuple[()]]:
         return type(self), ()

@@ -10,6 +10,7 @@ import numpy as np
 
 from lightning_dissect.checks import require_package
 from lightning_dissect.history import ALL_LAYERS, CURVES, DissectionHistory, Snapshot, compare, curves
+from lightning_dissect.history.snapshot import Array
 from lightning_dissect.report.markdown import escape_markdown, markdown_table
 from lightning_dissect.report.scalars import key_names
 from lightning_dissect.types import STATUSES
@@ -94,7 +95,7 @@ def build_report(
     expressions: Any = import_module("wandb_workspaces.expr")
     is_the_run = expressions.And(expressions.Metric("ID") == run_id)
     runs = wr.Runset(entity=entity, project=project, filters=is_the_run, name=run_id)
-    last = history[-1]
+    last, values = history[-1], curves(history)[ALL_LAYERS]
     keys = key_names(last.layers)
     layers = _evenly_spread([f"{last.name}/{key}" for key in keys.values()])
 
@@ -118,8 +119,8 @@ def build_report(
             text([_in_one_sentence(history)]),
             wr.TableOfContents(),
             wr.H1("Across the run"),
-            text(headline_lines(history)),
-            grid(_line_plots(wr, history, layers), columns=2),
+            text(headline_lines(values)),
+            grid(_line_plots(wr, last.name, values, layers), columns=2),
             *([wr.H1("Alarms"), text(alarm_lines(alarms))] if alarms else []),
             wr.H1("Best and worst neurons"),
             text(neuron_lines(last)),
@@ -134,16 +135,16 @@ def build_report(
     )
 
 
-def headline_lines(history: DissectionHistory) -> list[str]:
-    """Return a Markdown table of the curves of all layers: their first and their last value, and what they mean.
+def headline_lines(values: Mapping[str, Array]) -> list[str]:
+    """Return a Markdown table of curves: their first and their last value, and what they mean.
 
     Args:
-        history: The history of the run, with at least one dissection.
+        values: Each of `CURVES`, shape ``(dissections,)``; those that are NaN everywhere are left out.
 
     """
     rows = []
-    for name, values in curves(history)[ALL_LAYERS].items():
-        finite = values[np.isfinite(values)]
+    for name, curve in values.items():
+        finite = curve[np.isfinite(curve)]
         if len(finite):
             first, last = float(finite[0]), float(finite[-1])
             rows.append({"measure": name.replace("_", " "), "first": first, "last": last, "what it says": CURVES[name]})
@@ -238,10 +239,9 @@ def _in_one_sentence(history: DissectionHistory) -> str:
     )
 
 
-def _line_plots(wr: Any, history: DissectionHistory, layers: Sequence[str]) -> list[Any]:  # noqa: ANN401
-    found = curves(history)[ALL_LAYERS]
+def _line_plots(wr: Any, name: str, values: Mapping[str, Array], layers: Sequence[str]) -> list[Any]:  # noqa: ANN401
     plots = {
-        title: [f"{history[-1].name}/{key}" for name, key in keys.items() if np.isfinite(found[name]).any()]
+        title: [f"{name}/{key}" for curve, key in keys.items() if np.isfinite(values[curve]).any()]
         for title, keys in PLOTS.items()
     }
     plots["Quality per layer"] = [f"{at}/quality" for at in layers]
@@ -249,6 +249,5 @@ def _line_plots(wr: Any, history: DissectionHistory, layers: Sequence[str]) -> l
 
 
 def _evenly_spread(items: Sequence[str]) -> list[str]:
-    if len(items) <= MAX_LAYERS:
-        return list(items)
-    return [items[place * (len(items) - 1) // (MAX_LAYERS - 1)] for place in range(MAX_LAYERS)]
+    places = np.linspace(0, len(items) - 1, min(len(items), MAX_LAYERS)).astype(int)
+    return [items[place] for place in places.tolist()]

@@ -218,30 +218,32 @@ def test_verdicts_are_in_the_table_the_captions_and_the_montages(offline_run):
     assert np.abs(shown - meant).mean() < 4
 
 
-def _with_dashboard(folder, content):
+def _with_dashboard(folder, content, cycle=0):
     folder.mkdir(exist_ok=True)
     (folder / "dashboard.html").write_text(content, encoding="utf-8")
-    return small_report(folder, layers=())
+    return small_report(folder, layers=(), cycle=cycle)
 
 
-def test_a_small_dashboard_is_logged_and_a_large_one_is_a_file_of_the_run(offline_wandb, tmp_path, caplog):
+def test_a_small_dashboard_is_logged_and_a_large_one_rarely_and_is_a_file_of_the_run(offline_wandb, tmp_path, caplog):
     reports = tmp_path / "reports [1]"
     logger = WandbLogger(save_dir=tmp_path / "run", offline=True)
     writer = WandbWriter(max_dashboard_bytes=10)
     with caplog.at_level(logging.INFO, logger=wandb_writer.__name__):
-        writer.write(_with_dashboard(reports, "<p>猫</p>"), [logger])
+        for cycle in range(3):
+            writer.write(_with_dashboard(reports, f"<p>猫{cycle}", cycle), [logger])
         assert "dashboard has" not in caplog.text
-        for content in ("<p>the second</p>", "<p>the last</p>"):
-            writer.write(_with_dashboard(reports, content), [logger])
+        for cycle in range(3, 10):
+            writer.write(_with_dashboard(reports, f"<p>large {cycle}</p>", cycle), [logger])
         assert "when the run ends" in caplog.text
     offline_wandb.finish()
     offline_wandb.teardown()
     log = run_log(tmp_path)
     logged = [row["dissection/dashboard"] for row in history(log) if "dissection/dashboard" in row]
-    assert [(log.parent / "files" / page["path"]).read_text(encoding="utf-8") for page in logged] == ["<p>猫</p>"]
+    shown = [(log.parent / "files" / page["path"]).read_text(encoding="utf-8") for page in logged]
+    assert shown == ["<p>猫0", "<p>猫1", "<p>猫2", "<p>large 3</p>", "<p>large 7</p>"]
     [saved] = log.parent.rglob("dashboard.html")
     assert saved.relative_to(log.parent).as_posix() == "files/reports [1]/dashboard.html"
-    assert saved.read_text() == "<p>the last</p>"
+    assert saved.read_text() == "<p>large 9</p>"
     assert ("reports [1]/dashboard.html", "END") in set(saved_files(log))
 
 

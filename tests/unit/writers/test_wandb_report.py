@@ -156,7 +156,9 @@ def test_of_many_layers_some_have_panels(spec):
 
 def test_headlines_are_the_ends_of_the_curves():
     history = a_history(one_layer(0, "cat", "dog"), one_layer(1, "cat", "puppy"), one_layer(2, "cat", "puppy"))
-    rows = {line.split(" | ")[0].strip("| "): line.split(" | ")[1:3] for line in headline_lines(history)[2:]}
+    rows = {
+        line.split(" | ")[0].strip("| "): line.split(" | ")[1:3] for line in headline_lines(curves(history)[""])[2:]
+    }
     assert rows["churn"] == ["0.5", "0"]
     assert rows["coverage"] == ["2", "2"]
     assert rows["gained"] == ["1", "0"]
