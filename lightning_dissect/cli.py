@@ -16,6 +16,7 @@ from lightning_dissect.commands.history import history
 from lightning_dissect.commands.layers import layers
 from lightning_dissect.commands.rating_sheet import rating_sheet
 from lightning_dissect.commands.sanity_check import sanity_check
+from lightning_dissect.commands.wandb_report import wandb_report
 
 PROGRAM = "lightning-dissect"
 DESCRIPTION = (
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "rating-sheet": rating_sheet,
     "agreement": agreement,
     "sanity-check": sanity_check,
+    "wandb-report": wandb_report,
 }
 
 

@@ -1,6 +1,5 @@
-"""The report in TensorBoard: a picture and a table per layer."""
+"""The report in TensorBoard: a picture and a table per layer, and the neurons in the projector."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,22 +8,35 @@ import numpy as np
 
 from lightning_dissect.checks import check_positive
 from lightning_dissect.report.answers import first_judge
+from lightning_dissect.report.markdown import escape_markdown, markdown_table
 from lightning_dissect.report.montage import layer_montage
-from lightning_dissect.report.rows import neuron_columns, neuron_rows
+from lightning_dissect.report.rows import layer_columns, layer_rows, neuron_columns, neuron_rows
 from lightning_dissect.report.scalars import key_names
 from lightning_dissect.report.selection import evenly_spread
 from lightning_dissect.types import DissectionReport, LayerDissection
 from lightning_dissect.writers.base import WRITERS
 from lightning_dissect.writers.loggers import loggers_called
+from lightning_dissect.writers.tensorboard_projector import add_projection
 
 LEFT_OUT = ("layer", "epoch", "step")
-"""Columns of the rows that are the same in a whole table."""
+"""Columns of the rows of neurons that are the same in a whole table."""
+
+LEFT_OUT_OF_LAYERS = ("epoch", "step", "cycle")
+"""Those of the rows of layers."""
 
 
 @WRITERS.register("tensorboard")
 @dataclass(frozen=True)
 class TensorBoardWriter:
-    """Logs a report to every ``TensorBoardLogger``: a montage and a Markdown table per layer.
+    """Logs a report to every ``TensorBoardLogger``.
+
+    ``<name>`` is the name of the report:
+
+    * ``<name>/layers``: a table with one row per layer, as text.
+    * ``<name>/<layer>/neurons``: a table with one row per neuron, as text.
+    * ``<name>/<layer>/top_images``: a montage of the best and the worst neurons.
+    * ``<name>:<step>`` in the projector: the neurons of all layers as points, near each other where concepts describe
+      them alike, see `neuron_vectors`, each with its most activating image, its label, layer, unit, quality and status.
 
     Where evaluators judged labels, half of the neurons shown are such that they judged, if there are as many; each
     image is framed and marked right or wrong by the first evaluator that judged any, which the captions name.
@@ -32,6 +44,8 @@ class TensorBoardWriter:
     Args:
         max_rows: Most rows of a table; above it, neurons at even distances in the order of quality.
         max_neurons: Most neurons in a montage, the best and the worst.
+        max_points: Most neurons in the projector; above it, neurons at even distances in the order of quality.
+        projector: Whether neurons are put into the projector.
 
     Raises:
         ValueError:
@@ -44,9 +58,11 @@ class TensorBoardWriter:
 
     max_rows: int = 200
     max_neurons: int = 16
+    max_points: int = 500
+    projector: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("max_rows", "max_neurons"):
+        for name in ("max_rows", "max_neurons", "max_points"):
             check_positive(name, getattr(self, name))
 
     def write(self, report: DissectionReport, loggers: Sequence[Any]) -> None:
@@ -55,37 +71,23 @@ class TensorBoardWriter:
         step = report.step if report.logger_step is None else report.logger_step
         judge = first_judge(report, report.neurons)
         for logger in loggers_called(loggers, "TensorBoardLogger"):
+            logger.experiment.add_text(f"{report.name}/layers", _layers_table(report), step)
             for layer in report.layers:
                 tag = f"{report.name}/{keys[layer.layer]}"
                 picture = layer_montage(layer, report.images, self.max_neurons, judge=judge)
                 if picture is not None:
                     logger.experiment.add_image(f"{tag}/top_images", np.asarray(picture), step, dataformats="HWC")
                 logger.experiment.add_text(f"{tag}/neurons", self._table(report, layer), step)
+            if self.projector:
+                add_projection(logger, report, step, self.max_points)
 
     def _table(self, report: DissectionReport, layer: LayerDissection) -> str:
         neurons = evenly_spread(layer.neurons, self.max_rows)
         columns = [name for name in neuron_columns(report) if name not in LEFT_OUT]
-        lines = [
-            f"{escape_markdown(layer.layer)}, epoch {report.epoch}: {len(neurons)} of {len(layer.neurons)} neurons",
-            "",
-            f"| {' | '.join(name.replace('_', '-') for name in columns)} |",
-            f"|{' --- |' * len(columns)}",
-        ]
-        for row in neuron_rows(report, neurons):
-            cells = (f"{row[name]:.4g}" if isinstance(row[name], float) else str(row[name]) for name in columns)
-            lines.append(f"| {' | '.join(map(escape_markdown, cells))} |")
-        return "\n".join(lines)
+        title = f"{escape_markdown(layer.layer)}, epoch {report.epoch}: {len(neurons)} of {len(layer.neurons)} neurons"
+        return "\n".join([title, "", *markdown_table(columns, neuron_rows(report, neurons))])
 
 
-def escape_markdown(text: str) -> str:
-    r"""Return a text that Markdown shows as it is, on one line, within a cell of a table.
-
-    Args:
-        text: Any text.
-
-    Example:
-        >>> escape_markdown("<b> *x*\n|")
-        '&#60;b&#62; &#42;x&#42; &#124;'
-
-    """
-    return re.sub(r"[^\w\s.,;:'\"/%°-]|_", lambda match: f"&#{ord(match[0])};", " ".join(text.split()))
+def _layers_table(report: DissectionReport) -> str:
+    columns = [name for name in layer_columns(report) if name not in LEFT_OUT_OF_LAYERS]
+    return "\n".join([f"epoch {report.epoch}", "", *markdown_table(columns, layer_rows(report))])

@@ -1,9 +1,10 @@
-"""The report in Weights & Biases: a table, pictures per layer and the page."""
+"""The report in Weights & Biases: tables, pictures per layer and pages."""
 
+import glob
 import io
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lightning_dissect.checks import check_positive
@@ -16,6 +17,7 @@ from lightning_dissect.report.selection import best_and_worst, evenly_spread
 from lightning_dissect.types import DissectionReport, NeuronLabel, Picture
 from lightning_dissect.writers.base import WRITERS
 from lightning_dissect.writers.loggers import loggers_called
+from lightning_dissect.writers.wandb_label_history import LabelHistoryTables
 
 MAX_ROWS = 10_000
 """Rows of a table that W&B shows."""
@@ -41,7 +43,10 @@ class WandbWriter:
 
     * ``<name>/neurons``: a table with one row per neuron, the columns of `neuron_rows` and a montage of its top images.
     * ``<name>/<layer>/top_images``: montages of the best and the worst neurons, captioned.
+    * ``<name>/label_history``: a table that grows by one row per neuron whose label is new or another than at the
+      dissection before, the columns of `change_rows`; nothing is logged where nothing changed.
     * ``<name>/report``: the HTML page.
+    * ``<name>/dashboard``: the page of the whole run, if it lies in the folder of the reports.
     * ``trainer/global_step``: the step at which Lightning's own scalars of the same validation stand.
 
     Where evaluators judged labels, each image of a montage is framed and marked right or wrong by the first of them
@@ -49,14 +54,20 @@ class WandbWriter:
     many.
 
     W&B's limits hold: above 10,000 neurons the table has rows at even distances in the order of quality, and so has the
-    column of montages above ``max_montages``; a line in the log says so. The pictures of a table lie in W&B's staging
-    folder (``WANDB_DATA_DIR``) until they are uploaded; those of the layers and the page lie inside the run's folder.
+    column of montages above ``max_montages``; a line in the log says so. Of the label history W&B draws the last 100
+    dissections that changed something and keeps all. The pictures of a table lie in W&B's staging folder
+    (``WANDB_DATA_DIR``) until they are uploaded; those of the layers and the pages lie inside the run's folder.
+
+    W&B keeps every page that is ever logged, and the dashboard grows with the run. Above ``max_dashboard_bytes`` it is
+    logged only where the number of dissections has doubled, and its last state becomes a file of the run, ``<folder of
+    the reports>/dashboard.html``, which is uploaded once, when the run ends.
 
     Args:
         max_montages: Most rows of the table that have a montage.
         images_per_layer: Most montages per layer outside the table, at most 108.
         tile_size: Side of one image in a montage, in pixels.
-        html: Whether the page is logged too.
+        html: Whether the pages are logged too.
+        max_dashboard_bytes: Largest dashboard that is logged at every dissection.
 
     Raises:
         ValueError:
@@ -78,9 +89,13 @@ class WandbWriter:
     images_per_layer: int = 24
     tile_size: int = 96
     html: bool = True
+    max_dashboard_bytes: int = 5_000_000
+    _label_histories: LabelHistoryTables = field(
+        default_factory=LabelHistoryTables, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
-        for name in ("max_montages", "images_per_layer", "tile_size"):
+        for name in ("max_montages", "images_per_layer", "tile_size", "max_dashboard_bytes"):
             check_positive(name, getattr(self, name))
         if self.images_per_layer > MAX_IMAGES:
             raise ValueError(f"Expected `images_per_layer` to be at most {MAX_IMAGES} but got {self.images_per_layer}.")
@@ -88,11 +103,9 @@ class WandbWriter:
     def write(self, report: DissectionReport, loggers: Sequence[Any]) -> None:
         """Write a report, see `ReportWriter`."""
         for logger in loggers_called(loggers, "WandbLogger"):
-            logger.experiment.log(self._payload(report))
+            logger.experiment.log(self._payload(report, logger.experiment))
 
-    def _payload(self, report: DissectionReport) -> dict[str, Any]:
-        import wandb
-
+    def _payload(self, report: DissectionReport, run: Any) -> dict[str, Any]:  # noqa: ANN401
         keys = key_names(layer.layer for layer in report.layers)
         shown_ids = {image.sample_id for neuron in report.neurons for image in neuron.top_images}
         images = {sample_id: report.images[sample_id] for sample_id in shown_ids & report.images.keys()}
@@ -105,10 +118,29 @@ class WandbWriter:
                 payload[f"{report.name}/{keys[layer.layer]}/top_images"] = [
                     self._image(neuron, pictures, judge, _caption(report, neuron, judge)) for neuron in shown
                 ]
+        label_history = self._label_histories.grown(run, report)
+        if label_history is not None:
+            payload[f"{report.name}/label_history"] = label_history
         if self.html:
-            payload[f"{report.name}/report"] = wandb.Html(io.StringIO(render_page(report)), inject=False)
+            payload |= self._pages(report, run)
         payload["trainer/global_step"] = report.step if report.logger_step is None else report.logger_step
         return payload
+
+    def _pages(self, report: DissectionReport, run: Any) -> dict[str, Any]:  # noqa: ANN401
+        import wandb
+
+        pages = {f"{report.name}/report": wandb.Html(io.StringIO(render_page(report)), inject=False)}
+        dashboard = None if report.dirpath is None else report.dirpath / "dashboard.html"
+        if dashboard is None or not dashboard.exists():
+            return pages
+        size = dashboard.stat().st_size
+        if size > self.max_dashboard_bytes:
+            _log.info("The dashboard has %.1f MB: W&B gets its last state as a file when the run ends.", size / 1e6)
+            run.save(glob.escape(str(dashboard)), base_path=str(dashboard.parent.parent), policy="end")
+        if size <= self.max_dashboard_bytes or _is_power_of_two(report.cycle + 1):
+            page = io.StringIO(dashboard.read_text(encoding="utf-8"))
+            pages[f"{report.name}/dashboard"] = wandb.Html(page, inject=False)
+        return pages
 
     def _table(self, report: DissectionReport, pictures: Mapping[int, Picture], judge: str) -> object:
         import wandb
@@ -140,6 +172,10 @@ class WandbWriter:
         import wandb
 
         return wandb.Image(neuron_montage(neuron, pictures, self.tile_size, judge), caption=caption, file_type="jpg")
+
+
+def _is_power_of_two(number: int) -> bool:
+    return number & (number - 1) == 0
 
 
 def _place(neuron: NeuronLabel) -> tuple[str, int]:

@@ -62,7 +62,21 @@ def artifacts(path: Path) -> Iterator[dict[str, Path]]:
             yield {content.path: Path(content.local_path) for content in record.artifact.manifest.contents}
 
 
+def saved_files(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield path and policy of every file that was saved with the run."""
+    for record in records(path):
+        if record.WhichOneof("record_type") == "files":
+            for item in record.files.files:
+                yield item.path, wandb_internal_pb2.FilesItem.PolicyType.Name(item.policy)
+
+
 def run_log(folder: Path) -> Path:
     """Return the log of the only run below a folder."""
     [path] = folder.rglob("*.wandb")
     return path
+
+
+def alerts(path: Path) -> list[tuple[str, str, str]]:
+    """Return title, text and level of every alert."""
+    found = [record.alert for record in records(path) if record.WhichOneof("record_type") == "alert"]
+    return [(alert.title, alert.text, alert.level) for alert in found]

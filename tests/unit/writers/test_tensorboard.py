@@ -1,4 +1,5 @@
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from PIL import Image
 
 from lightning_dissect.report.montage import layer_montage
 from lightning_dissect.types import LayerDissection, NeuronLabel
-from lightning_dissect.writers.tensorboard import TensorBoardWriter, escape_markdown
+from lightning_dissect.writers.tensorboard import TensorBoardWriter
 from tests.helpers.small_report import evaluated_report, judged_report, labelled, small_report
 
 
@@ -45,6 +46,22 @@ def test_metrics_have_columns(tmp_path):
     assert lines[4].startswith("| 6 | apple | 1.5 | 0.75 | 0.75 | 0.5 | 1.5 | nan | nan | nan")
 
 
+def test_layers_have_a_table_of_their_own(tmp_path):
+    logger = TensorBoardLogger(tmp_path)
+    TensorBoardWriter().write(judged_report(), [logger])
+    lines = _text(_events(logger), "dissection/layers").splitlines()
+    assert lines[0] == "epoch 2"
+    assert lines[2].startswith("| layer | neurons | labelled | ambiguous |")
+    assert [line.split(" | ")[:3] for line in lines[4:]] == [["| body.conv", "6", "6"], ["| head", "4", "2"]]
+
+
+def test_neurons_are_in_the_projector_unless_they_are_not_wanted(tmp_path):
+    for wanted in (True, False):
+        logger = TensorBoardLogger(tmp_path / str(wanted))
+        TensorBoardWriter(projector=wanted).write(small_report(), [logger])
+        assert (Path(logger.log_dir) / "projector_config.pbtxt").exists() == wanted
+
+
 def test_no_label_breaks_its_row(tmp_path):
     logger = TensorBoardLogger(tmp_path)
     TensorBoardWriter().write(small_report(), [logger])
@@ -67,21 +84,10 @@ def test_large_layers_are_spread_and_layers_without_pictures_have_none(tmp_path)
     assert [line.split(" | ")[0] for line in lines[4:]] == ["| 49", "| 37", "| 25", "| 13", "| 0"]
 
 
-@pytest.mark.parametrize("name", ["max_rows", "max_neurons"])
+@pytest.mark.parametrize("name", ["max_rows", "max_neurons", "max_points"])
 def test_numbers_must_be_positive(name):
     with pytest.raises(ValueError, match=f"Expected `{name}` to be greater than 0"):
         TensorBoardWriter(**{name: 0})
-
-
-def test_markdown_shows_the_text_itself():
-    markdown = pytest.importorskip("markdown")
-    text = "<img> *a* _b_ `c` [d](e) | # f \\ & 猫"
-    html = markdown.markdown(f"| a |\n| --- |\n| {escape_markdown(text)} |", extensions=["markdown.extensions.tables"])
-    [cell] = [line for line in html.splitlines() if line.startswith("<td>")]
-    import html as entities
-
-    assert entities.unescape(cell.removeprefix("<td>").removesuffix("</td>")) == text
-    assert cell.count("<") == 2
 
 
 def test_verdicts_are_in_the_table_and_the_montage(tmp_path):

@@ -22,7 +22,7 @@ from tests.helpers.small_report import (
     labelled,
     small_report,
 )
-from tests.helpers.wandb_reader import artifacts, history, run_log
+from tests.helpers.wandb_reader import artifacts, history, run_log, saved_files
 
 COLUMNS = [*NEURON_COLUMNS, "montage"]
 
@@ -89,6 +89,7 @@ def test_everything_is_one_row_at_the_step_of_the_scalars(offline_run):
         "dissection/neurons",
         "dissection/body_conv/top_images",
         "dissection/head/top_images",
+        "dissection/label_history",
         "dissection/report",
     }
     assert second["trainer/global_step"] == 30
@@ -188,7 +189,7 @@ def test_the_experiment_of_other_ranks_is_tolerated():
     WandbWriter().write(small_report(), [_logger(_DummyExperiment())])
 
 
-@pytest.mark.parametrize("name", ["max_montages", "images_per_layer", "tile_size"])
+@pytest.mark.parametrize("name", ["max_montages", "images_per_layer", "tile_size", "max_dashboard_bytes"])
 def test_numbers_must_be_positive(name):
     with pytest.raises(ValueError, match=f"Expected `{name}` to be greater than 0"):
         WandbWriter(**{name: 0})
@@ -215,3 +216,38 @@ def test_verdicts_are_in_the_table_the_captions_and_the_montages(offline_run):
     shown = np.asarray(Image.open(files / panel["filenames"][0]).convert("RGB")).astype(int)
     meant = np.asarray(neuron_montage(report.neurons[-1], report.images, WandbWriter.tile_size, "vqa")).astype(int)
     assert np.abs(shown - meant).mean() < 4
+
+
+def _with_dashboard(folder, content, cycle=0):
+    folder.mkdir(exist_ok=True)
+    (folder / "dashboard.html").write_text(content, encoding="utf-8")
+    return small_report(folder, layers=(), cycle=cycle)
+
+
+def test_a_small_dashboard_is_logged_and_a_large_one_rarely_and_is_a_file_of_the_run(offline_wandb, tmp_path, caplog):
+    reports = tmp_path / "reports [1]"
+    logger = WandbLogger(save_dir=tmp_path / "run", offline=True)
+    writer = WandbWriter(max_dashboard_bytes=10)
+    with caplog.at_level(logging.INFO, logger=wandb_writer.__name__):
+        for cycle in range(3):
+            writer.write(_with_dashboard(reports, f"<p>猫{cycle}", cycle), [logger])
+        assert "dashboard has" not in caplog.text
+        for cycle in range(3, 10):
+            writer.write(_with_dashboard(reports, f"<p>large {cycle}</p>", cycle), [logger])
+        assert "when the run ends" in caplog.text
+    offline_wandb.finish()
+    offline_wandb.teardown()
+    log = run_log(tmp_path)
+    logged = [row["dissection/dashboard"] for row in history(log) if "dissection/dashboard" in row]
+    shown = [(log.parent / "files" / page["path"]).read_text(encoding="utf-8") for page in logged]
+    assert shown == ["<p>猫0", "<p>猫1", "<p>猫2", "<p>large 3</p>", "<p>large 7</p>"]
+    [saved] = log.parent.rglob("dashboard.html")
+    assert saved.relative_to(log.parent).as_posix() == "files/reports [1]/dashboard.html"
+    assert saved.read_text() == "<p>large 9</p>"
+    assert ("reports [1]/dashboard.html", "END") in set(saved_files(log))
+
+
+def test_no_page_is_logged_where_none_is_wanted(tmp_path):
+    run = FakeRun()
+    WandbWriter(html=False).write(_with_dashboard(tmp_path, "<p></p>"), [_logger(run)])
+    assert set(run.payloads[0]) == {"dissection/neurons", "trainer/global_step"}
