@@ -236,3 +236,20 @@ def test_two_checkpoints_are_compared(capsys):
     assert cli.main(["compare", "0/dissection", "2/dissection", "--json=both.json"]) == 0
     assert "In both (3): blue, green, red" in capsys.readouterr().out
     assert json.loads(Path("both.json").read_text())["overall"]["churn"] == 0
+
+
+@pytest.mark.usefixtures("trained")
+def test_permuted_channels_are_the_same_network(capsys):
+    content = torch.load("all/epoch=2.ckpt", weights_only=True)
+    order = torch.tensor([2, 0, 3, 1])
+    for name in ("net.paint.weight", "net.paint.bias"):
+        content["state_dict"][name] = content["state_dict"][name][order]
+    content["state_dict"]["net.head.weight"] = content["state_dict"]["net.head.weight"][:, order]
+    torch.save(content, "permuted.ckpt")
+    assert dissect("ColourModule", "all/epoch=2.ckpt", "--output=a") == 0
+    assert dissect("ColourModule", "permuted.ckpt", "--output=b") == 0
+    churn = []
+    for match in ("true", "false"):
+        assert cli.main(["compare", "a/dissection", "b/dissection", f"--match={match}", "--json=both.json"]) == 0
+        churn.append(json.loads(Path("both.json").read_text())["layers"][0])
+    assert [(layer["pairs"], layer["reliable"], layer["churn"]) for layer in churn] == [(3, 3, 0.0), (4, 2, 1.0)]
