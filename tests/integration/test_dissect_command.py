@@ -201,6 +201,7 @@ def test_a_checkpoint_that_could_run_code_is_read_only_if_asked_for(capsys):
         ("ColourModule", "colours.txt", [], "Expected CHECKPOINT to"),
         ("ColourModule", "state.pt", [], "a checkpoint of Lightning but 'state.pt' is another file"),
         ("ColourModule", "broken.ckpt", [], "to be a file that torch can read but got 'broken.ckpt'"),
+        ("no_such", "no.ckpt", [], "to have 'no_such' but it has not"),
         ("", "all/epoch=0.ckpt", [], "Expected MODEL to be MODULE:CLASS, like my_package:LightningModule"),
         ("Colourmodule", "all/epoch=0.ckpt", [], "Did you mean 'ColourModule'"),
         ("a_number", "all/epoch=0.ckpt", [], "to be or give a LightningModule but got int"),
