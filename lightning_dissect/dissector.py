@@ -80,7 +80,8 @@ class Dissector:
         cache: Whether embeddings are kept on disk between runs, in ``$LIGHTNING_DISSECT_CACHE`` or the user's cache
             folder, or the folder where.
         max_bytes: Bytes that recorded activations, embeddings, pictures and intermediate results may take in each
-            process; what does not fit is kept in memory-mapped files or computed block by block.
+            process; what does not fit is kept in memory-mapped files or computed block by block. A fortieth is for the
+            activations on 1,024 images by which units can be matched later; the largest layers may not fit it.
 
     Raises:
         ValueError:

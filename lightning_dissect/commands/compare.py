@@ -15,18 +15,32 @@ from lightning_dissect.history import DissectionHistory, LayerComparison, RunCom
 from lightning_dissect.whole_files import write_whole
 
 HEADER = (
-    *("layer", "units", "matched", "correlation", "reliable", "churn", "by chance", "distance", "overlap"),
+    *("layer", "units", "pairs", "correlation", "reliable", "churn", "by chance", "distance", "overlap"),
     *("in both", "only A", "only B"),
 )
-LEGEND = (
-    "matched: pairs of units, one of each run, that correlate more than by chance; correlation: their median.",
-    "reliable: pairs with a label in both runs. Of these, churn: the labels differ; by chance: as many would differ on "
-    "other images; distance: how far the labels' meanings are apart, 0 to 2; overlap: they may be the same.",
-    "in both, only A, only B: concepts that are the label of some neuron.",
+ABOUT_MATCHING = (
+    "pairs: units, one of each run, that correlate more than by chance",
+    "correlation: their median",
+)
+ABOUT_NUMBERS = ("pairs: units of the same number",)
+ABOUT_LABELS = (
+    "reliable: of the pairs, those with a label in both runs",
+    "churn: of these, those whose labels differ; by chance: as many would differ on other images",
+    "distance: how far the meanings of both labels are apart, 0 to 2",
+    "overlap: of these, those whose labels may be the same",
+    "in both, only A, only B: concepts that are the label of some neuron",
 )
 
 
-def compare(run_a: str, run_b: str, *, match: bool = True, json: str | None = None, names: int = 20) -> None:
+def compare(
+    run_a: str,
+    run_b: str,
+    *,
+    match: bool = True,
+    minimum: float = 0.0,
+    json: str | None = None,
+    names: int = 20,
+) -> None:
     """Compare two runs, or two checkpoints, that were dissected on the same images.
 
     Units are matched by what they respond to before their labels are compared, because the same concept may be carried
@@ -38,12 +52,13 @@ def compare(run_a: str, run_b: str, *, match: bool = True, json: str | None = No
         run_b: The folder of another.
         match: Whether to match units; with false those of the same number are compared, as is right for two
             checkpoints of one training.
+        minimum: Least correlation of a pair of units, from 0 to 1, where more than chance is too little.
         json: File for all of it, with every concept and every pair of units.
         names: Most concepts that are printed of each kind.
 
     """
     check_files(json=json)
-    comparison = compare_runs(_history(run_a, "RUN_A"), _history(run_b, "RUN_B"), match)
+    comparison = compare_runs(_history(run_a, "RUN_A"), _history(run_b, "RUN_B"), match, minimum)
     print("\n".join(_lines(comparison, max(names, 0))))
     if json is not None:
         content = {"run_a": run_a, "run_b": run_b, **_plain(comparison)}
@@ -61,7 +76,7 @@ def _lines(comparison: RunComparison, names: int) -> Iterator[str]:
     parts += [("all", comparison.overall)] if len(parts) > 1 else []
     yield from aligned(HEADER, [_row(title, layer) for title, layer in parts])
     yield ""
-    yield from LEGEND[0 if comparison.images else 1 :]
+    yield from (*(ABOUT_MATCHING if comparison.images else ABOUT_NUMBERS), *ABOUT_LABELS)
     yield ""
     overall = comparison.overall
     for title, concepts in (

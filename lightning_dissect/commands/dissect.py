@@ -5,6 +5,7 @@ import pickle
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from lightning_dissect.types import DissectionReport, summarise
 
 HEADER = ("layer", "neurons", "labelled", "ambiguous", "no clear function", "dead", "labels", "quality")
 LIGHTNINGS = (lightning_pytorch, pytorch_lightning)
+ARGUMENTS = {"LightningModule": ("MODEL", "--model-args"), "LightningDataModule": ("--data", "--data-args")}
 
 
 def dissect(
@@ -70,11 +72,11 @@ def dissect(
     """
     if batches is not None:
         check_positive("--batches", batches)
+    found, found_data = _found(model, "LightningModule"), None if data is None else _found(data, "LightningDataModule")
     progress = _read_progress(checkpoint, trust_checkpoint)
-    loading: dict[str, Any] = {"map_location": "cpu"} | ({"weights_only": False} if trust_checkpoint else {})
-    module = _made(model, checkpoint, "LightningModule", loading, model_args or {})
+    module = _made(found, "LightningModule", model, checkpoint, trust_checkpoint, **(model_args or {}))
     package = _package_of(module, model)
-    images = None if data is None else _made(data, checkpoint, "LightningDataModule", loading, data_args or {})
+    images = _made(found_data, "LightningDataModule", data, checkpoint, trust_checkpoint, **(data_args or {}))
     chosen = {"layers": [layer.strip() for layer in layers.split(",")], "vocabulary": vocabulary, "encoder": encoder}
     dissection = NeuronDissection(**{**chosen, "dirpath": output, "strict": True, **(options or {})})
     trainer = package.Trainer(
@@ -114,30 +116,44 @@ def _read_progress(checkpoint: str, trusted: bool) -> dict[str, int]:
     return {name: content[name] for name in names}
 
 
-def _made(target: str, checkpoint: str, kind: str, loading: dict[str, Any], arguments: dict[str, Any]) -> Any:  # noqa: ANN401 - the user's
-    """Return the user's model or data; classes of Lightning get the arguments that the checkpoint remembers."""
+def _found(target: str, kind: str) -> Any:  # noqa: ANN401 - the user's
+    """Return what the user calls a model or data."""
     module_name, colon, path = target.partition(":")
     if not (module_name and colon and path):
-        option = "MODEL" if kind == "LightningModule" else "--data"
-        raise ValueError(f"Expected {option} to be MODULE:CLASS, like my_package:{kind}, but got {target!r}.")
-    found = find(module_name, path)
+        raise ValueError(
+            f"Expected {ARGUMENTS[kind][0]} to be MODULE:CLASS, like my_package:{kind}, but got {target!r}."
+        )
+    return find(module_name, path)
+
+
+def _made(found: Any, kind: str, target: str | None, checkpoint: str, trusted: bool, /, **arguments: Any) -> Any:  # noqa: ANN401
+    """Return the user's model or data; classes of Lightning get the arguments that the checkpoint remembers."""
     if not callable(found) or _is_instance(found, kind):
         return found
-    from_checkpoint = inspect.isclass(found) and any(issubclass(found, getattr(of, kind)) for of in LIGHTNINGS)
-    make: Callable[..., Any] = found.load_from_checkpoint if from_checkpoint else found
-    given = {"checkpoint_path": checkpoint, **loading, **arguments} if from_checkpoint else arguments
+    make: Callable[..., Any] = found
+    if _is_class(found, kind):
+        load = found.load_from_checkpoint
+        make = partial(load, checkpoint, map_location="cpu", **_trusting(load, trusted))
     try:
-        return make(**given)
+        return make(**arguments)
     except Exception as error:
-        option = "--model-args" if kind == "LightningModule" else "--data-args"
         raise ValueError(
             f"Expected to make a {kind} of {target} but got {type(error).__name__}: {error}. "
-            f"Arguments can be given with {option}."
+            f"Arguments can be given with {ARGUMENTS[kind][1]}."
         ) from error
+
+
+def _trusting(function: Callable[..., Any], trusted: bool) -> dict[str, bool]:
+    """Return what lets a function of Lightning read more than weights; before 2.6 each did so unasked."""
+    return {"weights_only": False} if trusted and "weights_only" in inspect.signature(function).parameters else {}
 
 
 def _is_instance(found: object, kind: str) -> bool:
     return any(isinstance(found, getattr(package, kind)) for package in LIGHTNINGS)
+
+
+def _is_class(found: object, kind: str) -> bool:
+    return inspect.isclass(found) and any(issubclass(found, getattr(package, kind)) for package in LIGHTNINGS)
 
 
 def _package_of(module: object, target: str) -> Any:  # noqa: ANN401 - either of two packages
@@ -150,7 +166,7 @@ def _package_of(module: object, target: str) -> Any:  # noqa: ANN401 - either of
 
 def _validate(trainer: Any, module: Any, images: Any, checkpoint: str, trusted: bool) -> None:  # noqa: ANN401
     source = {"datamodule" if _is_instance(images, "LightningDataModule") else "dataloaders": images}
-    allowed = {"weights_only": False} if trusted else {}
+    allowed = _trusting(trainer.validate, trusted)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Be aware that when using `ckpt_path`, callbacks used to create")

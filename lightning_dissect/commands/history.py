@@ -15,8 +15,9 @@ HEADER = (
     *("churn", "by chance", "settled", "quality"),
 )
 LEGEND = (
-    "coverage: different reliable labels. churn: neurons whose label is another one than in the dissection before; "
-    "by chance: as many would be on other images. settled: labels that no longer change."
+    "coverage: different labels that are reliable; gained, lost: since the dissection before",
+    "churn: neurons whose label differs from that before; by chance: as many would differ on other images",
+    "settled: labels that have stayed",
 )
 
 Format = Literal["csv", "json", "parquet"]
@@ -64,7 +65,7 @@ def _table(found: DissectionHistory, layer: str | None) -> Table:
 
 def _lines(found: DissectionHistory, layer: str | None) -> Iterator[str]:
     yield from aligned(HEADER, _rows(found, layer), texts=0)
-    yield f"\n{LEGEND}"
+    yield from ("", *LEGEND)
     if layer is None and len(found.layers) > 1:
         yield f"Layers, for --layer: {', '.join(found.layers)}."
 

@@ -64,7 +64,9 @@ def match_units(first: Array, second: Array, minimum: float = 0.0, *, seed: int 
 
     Among many units some agree by chance, the more so the fewer the images. How much is measured: the same matching is
     made once more with the images of the second network shuffled, as often as it takes for 1,000 pairs, at most 100
-    times. Matching 2,048 x 2,048 units on 1,024 images takes about a second on two cores; time grows with the third
+    times. It is a low bar: units of networks that were not trained agree on bright and on busy images, too.
+
+    Matching 2,048 x 2,048 units on 1,024 images takes about a second on two cores; time grows with the third
     power of the units, memory with the second.
 
     Args:

@@ -16,6 +16,7 @@ def splitmix64(places: Tensor) -> Tensor:
         Same shape, int64: the 64 bits of the output, the highest as sign.
 
     Example:
+        >>> import torch
         >>> splitmix64(torch.tensor([1])).item() % 2**64
         16294208416658607535
 
@@ -54,6 +55,7 @@ def scattered_ids(sample_ids: Tensor, count: int) -> Tensor:
         Ascending ids, shape ``(min(count, images),)``.
 
     Example:
+        >>> import torch
         >>> scattered_ids(torch.arange(1000), 3), scattered_ids(torch.tensor([2, 1]), 3)
         (tensor([179, 545, 959]), tensor([1, 2]))
 

@@ -1,19 +1,25 @@
 """How the activations of each neuron are spread."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from lightning_dissect.checks import check_positive
 from lightning_dissect.neuron_table import NeuronTable
+from lightning_dissect.threads import numpy_reads, run_in_threads
 from lightning_dissect.types import ActivationHistogram
+
+Array = np.ndarray[Any, np.dtype[Any]]
 
 BINS = 24
 """Bins of equal width."""
 
-_BYTES_PER_ELEMENT = 24
+_BYTES_PER_NUMBER = 4
 _ELEMENTS_AT_ONCE = 2**18
+"""So few in a thread that they stay in the processor's cache, or those of one neuron."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ def activation_histograms(activations: Tensor, bins: int = BINS, max_bytes: int 
     Args:
         activations: Pooled activations, shape ``(images, neurons)``, floating.
         bins: Bins per neuron.
-        max_bytes: Most bytes that intermediate results may take, or those of one neuron.
+        max_bytes: Most bytes of a copy of activations that NumPy cannot read in place, or those of one neuron.
 
     Raises:
         ValueError:
@@ -68,22 +74,36 @@ def activation_histograms(activations: Tensor, bins: int = BINS, max_bytes: int 
             f"but got shape {tuple(activations.shape)}."
         )
     images, neurons = activations.shape
-    low, high = torch.full((2, neurons), torch.nan, dtype=torch.float64, device=activations.device)
-    counts = torch.zeros(neurons, bins, dtype=torch.int32, device=activations.device)
-    width = max(1, min(_ELEMENTS_AT_ONCE, max_bytes // _BYTES_PER_ELEMENT) // images)
+    low, high = torch.full((2, neurons), torch.nan, dtype=torch.float64)
+    counts = torch.zeros(neurons, bins, dtype=torch.int32)
+    width = max(1, max_bytes // (_BYTES_PER_NUMBER * images))
     for start in range(0, neurons, width):
         part = slice(start, start + width)
-        values = activations[:, part].to(torch.float64)
-        least, most = torch.aminmax(values, dim=0)
-        finite = least.isfinite() & most.isfinite()
-        counts[part] = _counted(values, least, most, bins) * finite[:, None]
-        low[part], high[part] = least.where(finite, torch.nan), most.where(finite, torch.nan)
-    return HistogramTable(low.cpu(), high.cpu(), counts.cpu())
+        block = activations[:, part].cpu()
+        _fill(
+            (block if numpy_reads(block) else block.float()).numpy(),
+            low[part].numpy(),
+            high[part].numpy(),
+            counts[part].numpy(),
+        )
+    return HistogramTable(low, high, counts)
 
 
-def _counted(values: Tensor, low: Tensor, high: Tensor, bins: int) -> Tensor:
-    """Return how many values of each column fall into each bin, shape ``(columns, bins)``."""
-    span = (high - low).where(high > low, 1)
-    places = ((values - low).mul_(bins).div_(span)).nan_to_num_(0.0).clamp_(0, bins - 1).to(torch.int64)
-    places += bins * torch.arange(len(low), device=places.device)
-    return torch.bincount(places.flatten(), minlength=bins * len(low)).view(len(low), bins)
+def _fill(activations: Array, low: Array, high: Array, counts: Array) -> None:
+    """Write the histograms of the columns of ``activations``."""
+    bins = counts.shape[1]
+
+    def fill(part: slice) -> None:
+        values = activations[:, part].T.astype(np.float64)
+        least, most = values.min(axis=1), values.max(axis=1)
+        finite = np.isfinite(least) & np.isfinite(most)
+        values, least, most = values[finite], least[finite], most[finite]
+        low[part][finite], high[part][finite] = least, most
+        values -= least[:, None]
+        values *= bins
+        values /= np.where(most > least, most - least, 1)[:, None]
+        places = np.minimum(values, bins - 1, out=values).astype(np.intp)
+        for neuron, row in zip(np.flatnonzero(finite), places, strict=True):
+            counts[part][neuron] = np.bincount(row, minlength=bins)
+
+    run_in_threads(fill, len(low), max(1, _ELEMENTS_AT_ONCE // len(activations)))

@@ -99,7 +99,7 @@ def jackknife(rows: Tensor, columns: Tensor, pairs: Tensor) -> Jackknifed:
 
         run_in_threads(fill, len(rows), _NEURONS_AT_ONCE)
     else:
-        for neuron, candidates in enumerate(pairs):
+        for neuron, candidates in enumerate(pairs.to(columns.device)):
             for table, values in zip(found, _by_torch(rows[neuron], columns, candidates), strict=True):
                 table[neuron] = values
     return found

@@ -1,9 +1,16 @@
 """Whether other images would find the same of a neuron's candidates the best."""
 
+from collections.abc import Iterable
 from functools import cache
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from lightning_dissect.threads import run_in_threads
+
+Array = np.ndarray[Any, np.dtype[Any]]
 
 DRAWS = 1024
 """Probes that are imagined, the same for every neuron."""
@@ -11,8 +18,8 @@ DRAWS = 1024
 _LEAST_PIVOT = 1e-12
 """Share of a lead's variance below which what the leads before it leave of it is rounding."""
 
-_NEURONS_AT_ONCE = 256
-"""So few that what is drawn for them takes a few megabytes."""
+_NEURONS_AT_ONCE = 16
+"""So few in a thread that what is drawn for them stays in the processor's cache."""
 
 
 def best_stability(quality: Tensor, lead_covariances: Tensor) -> Tensor:
@@ -36,8 +43,8 @@ def best_stability(quality: Tensor, lead_covariances: Tensor) -> Tensor:
     are there, to the last bit.
 
     Args:
-        quality: Quality of the candidates, the best first, shape ``(neurons, candidates)``, float64; NaN where there is
-            none.
+        quality: Quality of the candidates, the best first, shape ``(neurons, candidates)``, float64 on the CPU; NaN
+            where there is none.
         lead_covariances: Covariances of how far the best is ahead of each, see `jackknife`, shape
             ``(neurons, candidates, candidates)``.
 
@@ -55,70 +62,78 @@ def best_stability(quality: Tensor, lead_covariances: Tensor) -> Tensor:
         Sobol sequences with better two-dimensional projections, 2008.
 
     """
-    stability = quality.new_full(quality.shape[:1], torch.nan)
+    found = torch.full(quality.shape[:1], torch.nan, dtype=torch.float64)
     there = quality.isfinite()
     known = there.any(dim=1) & (lead_covariances.diagonal(dim1=1, dim2=2).isfinite() | ~there).all(dim=1)
-    for rows in torch.split(known.nonzero().flatten(), _NEURONS_AT_ONCE) if known.any() else ():
-        behind = quality[rows, 1:].nan_to_num(nan=-torch.inf) - quality[rows, :1]
-        wins = _wins(behind, _root(lead_covariances[rows, 1:, 1:].nan_to_num()))
-        stability[rows] = (wins.double() / DRAWS).square().sum(dim=1)
-    return stability
+    if not known.any():
+        return found
+    behind = (quality[known, 1:].nan_to_num(nan=-torch.inf) - quality[known, :1]).numpy()
+    covariances = lead_covariances[known, 1:, 1:].nan_to_num().numpy()
+    draws = _normal_draws(behind.shape[1])
+    stability = np.empty(len(behind))
+
+    def fill(part: slice) -> None:
+        wins = _wins(behind[part], _root(covariances[part]), draws)
+        stability[part] = np.square(wins / DRAWS).sum(axis=0)
+
+    run_in_threads(fill, len(behind), _NEURONS_AT_ONCE)
+    found[known] = torch.from_numpy(stability)
+    return found
 
 
 @cache
-def _normal_draws(dimensions: int) -> Tensor:
+def _normal_draws(dimensions: int) -> Array:
     """Return independent standard normal numbers, evenly spread, shape ``(dimensions, DRAWS)``, float64."""
+    if not dimensions:
+        return np.empty((0, DRAWS))
     engine = torch.quasirandom.SobolEngine(dimensions, scramble=True, seed=0)  # type: ignore[no-untyped-call]
     least = 1 / (2 * DRAWS**2)
     draws: Tensor = torch.special.ndtri(engine.draw(DRAWS, dtype=torch.float64).clamp(least, 1 - least))
-    return draws.T.contiguous()
+    return draws.T.contiguous().numpy()
 
 
-def _root(covariances: Tensor) -> list[list[Tensor]]:
+def _root(covariances: Array) -> list[list[Array]]:
     """Return the rows of the Cholesky factors, each number of shape ``(neurons,)``; leads that never move are zero.
 
     Sums are written out, since those of a library may depend on how many matrices there are.
     """
-    root: list[list[Tensor]] = []
+    root: list[list[Array]] = []
     for place in range(covariances.shape[1]):
-        row: list[Tensor] = []
+        row: list[Array] = []
         for column, above in enumerate(root):
-            rest = _less(covariances[:, place, column], row, above[:column])
-            pivot = above[column]
-            row.append(torch.where(pivot > 0, rest / pivot.where(pivot > 0, 1), 0))
+            rest, pivot = _less(covariances[:, place, column], row, above), above[column]
+            row.append(np.divide(rest, pivot, out=np.zeros_like(rest), where=pivot > 0))
         variance = covariances[:, place, place]
         rest = _less(variance, row, row)
-        row.append(rest.where(rest > _LEAST_PIVOT * variance, 0).sqrt())
+        row.append(np.sqrt(np.where(rest > _LEAST_PIVOT * variance, rest, 0)))
         root.append(row)
     return root
 
 
-def _less(value: Tensor, ones: list[Tensor], others: list[Tensor]) -> Tensor:
-    """Take the products of some numbers with others away from a value."""
-    for one, other in zip(ones, others, strict=True):
+def _less(value: Array, ones: Iterable[Array], others: Iterable[Array]) -> Array:
+    """Take the products of numbers with others away from a value, as many as there are of both."""
+    for one, other in zip(ones, others, strict=False):
         value = value - one * other
     return value
 
 
-def _wins(behind: Tensor, root: list[list[Tensor]]) -> Tensor:
+def _wins(behind: Array, root: list[list[Array]], draws: Array) -> Array:
     """Count the draws in which each candidate is the best; of several the first.
 
     Args:
         behind: How far each candidate but the first is from the first, shape ``(neurons, candidates - 1)``; minus
             infinity if there is none.
         root: What `_root` returns of them.
+        draws: Shape ``(candidates - 1, DRAWS)``.
 
     Returns:
-        Shape ``(neurons, candidates)``, int64.
+        Shape ``(candidates, neurons)``, integers.
 
     """
-    best = behind.new_zeros(len(behind), DRAWS)
-    winner = torch.zeros_like(best, dtype=torch.uint8)
-    draws = _normal_draws(len(root)) if root else best[:0]
+    best = np.zeros((len(behind), DRAWS))
+    winner = np.zeros(best.shape, np.uint8)
     for place, row in enumerate(root):
-        value = behind[:, place, None].expand_as(best)
-        for factor, draw in zip(row, draws, strict=False):
-            value = value - factor[:, None] * draw
-        winner.masked_fill_(value > best, place + 1)
-        best = torch.maximum(best, value)
-    return torch.stack([(winner == candidate).sum(dim=1) for candidate in range(len(root) + 1)], dim=1)
+        value = _less(behind[:, place, None], [factor[:, None] for factor in row], draws)
+        winner[value > best] = place + 1
+        np.maximum(best, value, out=best)
+    return np.stack([np.count_nonzero(winner == candidate, axis=1) for candidate in range(len(root) + 1)])

@@ -13,6 +13,7 @@ import torch
 
 from lightning_dissect import dissector as dissector_module
 from lightning_dissect import labeller
+from lightning_dissect.activation_keeper import ActivationKeeper
 from lightning_dissect.labelling import LabelTable
 from lightning_dissect.labelling.best_concepts import BestConcepts
 from lightning_dissect.trust import TrustColumns, UntrainedFloor, measure
@@ -34,6 +35,8 @@ PARTS = {
     "permuted scores": (measure, "permuted_scores"),
     "untrained floor": (UntrainedFloor, "explained"),
     "q-values": (TrustColumns, "table"),
+    "histograms": (labeller, "activation_histograms"),
+    "kept activations": (ActivationKeeper, "add"),
     "records": (LabelTable, "records"),
 }
 

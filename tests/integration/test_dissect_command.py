@@ -201,6 +201,7 @@ def test_a_checkpoint_that_could_run_code_is_read_only_if_asked_for(capsys):
         ("ColourModule", "colours.txt", [], "Expected CHECKPOINT to"),
         ("ColourModule", "state.pt", [], "a checkpoint of Lightning but 'state.pt' is another file"),
         ("ColourModule", "broken.ckpt", [], "to be a file that torch can read but got 'broken.ckpt'"),
+        ("no_such", "no.ckpt", [], "to have 'no_such' but it has not"),
         ("", "all/epoch=0.ckpt", [], "Expected MODEL to be MODULE:CLASS, like my_package:LightningModule"),
         ("Colourmodule", "all/epoch=0.ckpt", [], "Did you mean 'ColourModule'"),
         ("a_number", "all/epoch=0.ckpt", [], "to be or give a LightningModule but got int"),
@@ -236,3 +237,20 @@ def test_two_checkpoints_are_compared(capsys):
     assert cli.main(["compare", "0/dissection", "2/dissection", "--json=both.json"]) == 0
     assert "In both (3): blue, green, red" in capsys.readouterr().out
     assert json.loads(Path("both.json").read_text())["overall"]["churn"] == 0
+
+
+@pytest.mark.usefixtures("trained")
+def test_permuted_channels_are_the_same_network(capsys):
+    content = torch.load("all/epoch=2.ckpt", weights_only=True)
+    order = torch.tensor([2, 0, 3, 1])
+    for name in ("net.paint.weight", "net.paint.bias"):
+        content["state_dict"][name] = content["state_dict"][name][order]
+    content["state_dict"]["net.head.weight"] = content["state_dict"]["net.head.weight"][:, order]
+    torch.save(content, "permuted.ckpt")
+    assert dissect("ColourModule", "all/epoch=2.ckpt", "--output=a") == 0
+    assert dissect("ColourModule", "permuted.ckpt", "--output=b") == 0
+    churn = []
+    for match in ("true", "false"):
+        assert cli.main(["compare", "a/dissection", "b/dissection", f"--match={match}", "--json=both.json"]) == 0
+        churn.append(json.loads(Path("both.json").read_text())["layers"][0])
+    assert [(layer["pairs"], layer["reliable"], layer["churn"]) for layer in churn] == [(3, 3, 0.0), (4, 2, 1.0)]

@@ -36,7 +36,7 @@ def cells(line):
 def test_a_row_per_layer_and_what_is_reproducible(runs, capsys):
     assert cli.main(["compare", *runs]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert cells(lines[0])[:7] == ["layer", "units", "matched", "correlation", "reliable", "churn", "by chance"]
+    assert cells(lines[0])[:7] == ["layer", "units", "pairs", "correlation", "reliable", "churn", "by chance"]
     assert cells(lines[2]) == ["conv", "3 / 4", "3", "1.00", "2", "0.0 %", "10.0 %", "0.00", "100.0 %", "2", "0", "1"]
     assert cells(lines[3]) == ["fc", "2", "2", "1.00", "1", "100.0 %", "10.0 %", "-", "0.0 %", "0", "1", "2"]
     assert cells(lines[4]) == ["all", "5 / 6", "5", "-", "3", "33.3 %", "10.0 %", "-", "66.7 %", "2", "1", "3"]
@@ -71,7 +71,15 @@ def test_units_may_be_compared_by_their_numbers(runs, capsys):
     assert cli.main(["compare", *runs, "--match=false"]) == 0
     out = capsys.readouterr().out
     assert cells(out.splitlines()[2])[:6] == ["conv", "3 / 4", "3", "-", "2", "100.0 %"]
-    assert "correlate" not in out
+    assert "pairs: units of the same number" in out
+
+
+def test_pairs_may_have_to_correlate_more(tmp_path, capsys):
+    first = save(tmp_path / "a", {"conv": ["cat", "dog"]}, {"conv": [0, 1]})
+    second = save(tmp_path / "b", {"conv": ["cat", "dog"]}, {"conv": [0, 2]})
+    for minimum, pairs in (("0.99", "1"), ("1.5", "0")):
+        assert cli.main(["compare", first, second, "--minimum", minimum]) == 0
+        assert cells(capsys.readouterr().out.splitlines()[2])[2] == pairs
 
 
 def test_a_layer_of_one_run_alone_is_named(tmp_path, capsys):

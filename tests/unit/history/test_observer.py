@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from lightning_dissect.history import Alarm, DissectionHistory, RunObserver
@@ -73,3 +74,23 @@ def test_a_broken_rule_stops_no_other():
 def test_an_unknown_rule_is_refused():
     with pytest.raises(ValueError, match="Expected an alarm or one of"):
         RunObserver(["class_colapse"])
+
+
+def test_the_same_weights_on_other_images_raise_no_alarm():
+    """Three in ten labels move among two rivals or are withheld, each time anew; 25 runs of 6."""
+    generator = np.random.default_rng(0)
+    names = [(f"concept {place}", f"rival {place}") for place in generator.zipf(1.6, 80) % 60]
+    raised = 0
+    for _ in range(25):
+        observer = RunObserver(["concept_loss", "class_collapse", "watch_list:concept 1"])
+        seen = []
+        for cycle in range(6):
+            drawn = generator.random(len(names))
+            words = [
+                "?" + best if chance < 0.15 else f"{best}|{rival}" if chance < 0.85 else f"{rival}|{best}"
+                for (best, rival), chance in zip(names, drawn, strict=True)
+            ]
+            seen.append(observer.observe(report_of(cycle, words, stability=0.7)))
+        raised += any(observation.alarms for observation in seen)
+        assert all(observation.values[""]["changed_share"] == 0 for observation in seen[1:])
+    assert raised <= 1

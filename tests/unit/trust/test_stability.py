@@ -106,6 +106,11 @@ def test_where_nothing_can_be_said():
     assert quality_intervals(activations, Columns(presence), candidates[:, :0]).stability.isnan().all()
 
 
+def test_a_single_candidate_is_always_the_best(planted):
+    activations, presence, candidates = planted
+    assert quality_intervals(activations, Columns(presence), candidates[:, :1]).stability.tolist() == [1.0] * 12
+
+
 def test_many_candidates_are_asked_about_the_best_of_them(planted):
     activations, presence, _ = planted
     everything = torch.arange(40).repeat(12, 1)
