@@ -25,7 +25,7 @@ CURVES: Mapping[str, str] = MappingProxyType(
         "births": "Neurons that have a reliable label for the first time in the run.",
         "deaths": "Neurons that are dead now and were not before.",
         "resurrected": "Neurons that were dead before and are alive now.",
-        "settled_share": f"Share of the reliable labels with a contender in common with those of {SETTLED_AFTER - 1} dissections before.",
+        "settled_share": f"Share of the reliable labels that held through {SETTLED_AFTER} dissections.",
         "half_life": "Optimiser steps after which half of the labels given so far are gone.",
         "quality": "Mean quality of the best candidates.",
         "labelled_share": "Share of the neurons with one label that is best.",
