@@ -16,7 +16,7 @@ from lightning_dissect.types import NAN, STATUSES
 CURVES: Mapping[str, str] = MappingProxyType(
     {
         "churn": "Share of the neurons with a reliable label before and now whose best candidate is another one.",
-        "churn_floor": "Churn to expect of the same weights on two probes of as many other images.",
+        "churn_floor": "Least churn to expect of the same weights on two probes of as many other images.",
         "changed_share": "Share of the same neurons of which no contender before can be a contender now.",
         "semantic_churn": "Mean distance of the embeddings of both labels over the same neurons, 0 for the same label.",
         "coverage": "Distinct reliable labels.",
