@@ -22,6 +22,7 @@ from lightning_dissect.checks import check_positive
 from lightning_dissect.dissector import DissectionError, Dissector
 from lightning_dissect.encoders import ImageTextEncoder
 from lightning_dissect.evaluators import EvaluationPlan, LabelEvaluator
+from lightning_dissect.history import Alarm, AlarmRule, RunObserver
 from lightning_dissect.metrics import NeuronMetric, monitor_warnings
 from lightning_dissect.peers import Peers
 from lightning_dissect.presence import GivenPresence, SigmoidConstants
@@ -36,10 +37,17 @@ from lightning_dissect.probe import (
 )
 from lightning_dissect.progress_bar import ProgressBar
 from lightning_dissect.recording import Pooling
-from lightning_dissect.report import metric_values, values_of_evaluators
+from lightning_dissect.report import change_values, early_stop_warnings, metric_values, values_of_evaluators
 from lightning_dissect.similarity import Similarity
 from lightning_dissect.types import DissectionReport, LayerDissection
-from lightning_dissect.writers import WRITERS, ReportWriter, default_writers, run_folder, unused_folder
+from lightning_dissect.writers import (
+    WRITERS,
+    ReportWriter,
+    default_writers,
+    run_folder,
+    sound_alarms,
+    unused_folder,
+)
 
 _PIPE_BYTES = 2**15
 _PIPED_BYTES_PER_SCALAR = 300
@@ -71,6 +79,11 @@ class NeuronDissection(_Callback):
     ``dissection/<layer>/auprc_undefined``. Each of ``evaluators`` adds the share of labels that it says yes to, such as
     ``dissection/<layer>/vqa_rate``, the same for labels of other neurons, ``vqa_shuffled_rate``, and ``vqa_precision``,
     ``vqa_recall``, ``vqa_control_rate``, ``vqa_discrimination`` and ``vqa_evaluated``.
+
+    What changes from one dissection to the next is logged beside it (see `lightning_dissect.report.change_values`),
+    such as ``dissection/churn``, ``dissection/<layer>/settled_share`` and the count ``dissection/alarms``, and kept in
+    the folder ``history`` of the reports, which `lightning_dissect.history.DissectionHistory` reads. A resumed run
+    continues both; validating a checkpoint does not.
 
     Args:
         layers: Layers to dissect: names, globs (``"layer*.1"``), unique ends of names, class names (``"Conv2d"``); a
@@ -114,6 +127,10 @@ class NeuronDissection(_Callback):
             (``"embedding_similarity:open_clip"``), ``"vqa:FOLDER"``, ``"image_text_matching:FOLDER"``, or objects.
         evaluation: How often, how many labels they judge, by which images and in what time, an `EvaluationPlan`;
             without evaluators images are only drawn, for those that judge the saved report.
+        alarms: What looks at every dissection and raises an alarm: ``"concept_loss"``, ``"class_collapse"``,
+            ``"watch_list:watermark,text"`` or objects such as `lightning_dissect.history.WatchList`. An alarm is a
+            warning, an alert in W&B and a line of ``alarms.jsonl``.
+        on_alarm: Called with each `lightning_dissect.history.Alarm`, on rank 0.
         name: First part of every logged key and name of the folder; tells several dissections of one run apart.
         dirpath: Folder in which the folder ``name`` is made; by default where the first logger keeps its files.
         cache: Whether embeddings are kept on disk between runs, or the folder where.
@@ -157,6 +174,8 @@ class NeuronDissection(_Callback):
         untrained_networks: int = 4,
         evaluators: Sequence[str | LabelEvaluator] = (),
         evaluation: EvaluationPlan | None = None,
+        alarms: Sequence[str | AlarmRule] = ("concept_loss", "class_collapse"),
+        on_alarm: Callable[[Alarm], Any] | None = None,
         name: str = "dissection",
         dirpath: str | Path | None = None,
         cache: bool | str | Path = True,
@@ -185,6 +204,8 @@ class NeuronDissection(_Callback):
         self.untrained_networks = untrained_networks
         self.evaluators = evaluators
         self.evaluation = evaluation
+        self.alarms = alarms
+        self.on_alarm = on_alarm
         self.name = name
         self.dirpath = dirpath
         self.cache = cache
@@ -193,6 +214,8 @@ class NeuronDissection(_Callback):
         self.last_report: DissectionReport | None = None
         self._dissector: Dissector | None = None
         self._writers: list[ReportWriter] = []
+        self._observer = RunObserver()
+        self._is_fitting = True
         self._probe_set = ProbeSet([])
         self._layer_names: list[str] = []
         self._recording = False
@@ -221,21 +244,26 @@ class NeuronDissection(_Callback):
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue where a checkpoint was saved.
+        """Continue where a checkpoint was saved, unless it is only to be validated or tested.
 
         Args:
             state_dict: What `state_dict` returned.
 
         """
+        if not self._is_fitting:
+            return
         self._cycle = state_dict["cycle"]
         self._num_validations = state_dict["num_validations"]
         self._rates = state_dict.get("rates", {})
-        if self.dirpath is None and state_dict["dirpath"] is not None and Path(state_dict["dirpath"]).is_dir():
-            self._report_dirpath = Path(state_dict["dirpath"])
+        if state_dict["dirpath"] is not None:
+            folder = Path(state_dict["dirpath"])
+            if folder.is_dir() and folder.parent == Path(self.dirpath or folder.parent):
+                self._report_dirpath = folder
 
     @override
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Resolve and check every argument before the first batch costs time."""
+        self._is_fitting = stage == "fit"
         if stage not in ("fit", "validate"):
             return
         self._dissector = Dissector(
@@ -262,9 +290,14 @@ class NeuronDissection(_Callback):
             )
         names = default_writers() if self.writers is None else self.writers
         self._writers = [WRITERS.resolve(writer) for writer in names]
+        self._observer = RunObserver(self.alarms)
         if not _builds_model_later(pl_module):
             self._layer_names = self._dissector.layer_names(pl_module)
-        for warning in monitor_warnings(vars(trainer)["callbacks"], self._dissector.judge.descriptions, self.name):
+        monitors = vars(trainer)["callbacks"]
+        for warning in (
+            *monitor_warnings(monitors, self._dissector.judge.descriptions, self.name),
+            *early_stop_warnings(monitors, self.name),
+        ):
             rank_zero_warn(f"{self._title}: {warning}")
         own = [judge for judge in self._dissector.evaluators if judge.is_own_witness]
         if own:
@@ -477,20 +510,25 @@ class NeuronDissection(_Callback):
     def _write(
         self, trainer: Trainer, report: DissectionReport
     ) -> tuple[dict[str, float], dict[str, float], list[str]]:
-        """Write everywhere; a writer or evaluator that fails does not stop the others.
+        """Hold the report against those before it and write everywhere; whatever fails does not stop the rest.
 
         Returns:
             All scalars, those of evaluators among them, and what went wrong. Where labels were not judged this time,
             the scalars of evaluators are the last ones, so that what monitors them always finds some.
 
         """
-        values = metric_values(report)
+        seen = self._observer.observe(report)
+        values = metric_values(report) | change_values(report, seen.values, len(seen.alarms))
         rates = values_of_evaluators(values, report.evaluators) or self._rates
         failures = [
             f"{judge.name} could not judge labels. {judge.failure}" for judge in report.evaluators if judge.failure
         ]
         written = [_failure_of(writer, report, trainer) for writer in self._writers]
-        return values | rates, rates, failures + [failure for failure in written if failure is not None]
+        failures += [*seen.failures, *(failure for failure in written if failure is not None)]
+        for alarm in seen.alarms:
+            rank_zero_warn(f"{self._title}: {alarm.title}. {alarm.text}")
+        failures += sound_alarms(seen.alarms, report, trainer.loggers, self.on_alarm)
+        return values | rates, rates, failures
 
     def _log(self, pl_module: LightningModule, metrics: Mapping[str, float]) -> None:
         self._has_logged = True
@@ -505,7 +543,7 @@ class NeuronDissection(_Callback):
             empty = DissectionReport(
                 0, 0, 0, layers, num_images=0, name=self.name, label_metrics=judges, evaluators=evaluators
             )
-            self._log(pl_module, dict.fromkeys(metric_values(empty), float("nan")))
+            self._log(pl_module, dict.fromkeys(metric_values(empty) | change_values(empty, {}, 0), float("nan")))
         self._complain(f"This validation could not be dissected.\n{reason}")
 
     def _complain(self, reason: str) -> None:

@@ -89,13 +89,14 @@ class DissectionHistory:
                 If it cannot be written; it is in memory nevertheless.
 
         """
-        self.truncate(report.cycle)
+        self._forget(report.cycle)
         snapshot = Snapshot.of(report)
         new = {name: vector for name, vector in snapshot.embeddings.items() if name not in self._embeddings}
         snapshot = replace(snapshot, embeddings=new)
         self._add(snapshot)
         if self.folder is None:
             return
+        self._remove_files(report.cycle)
         write_whole(self.folder / f"cycle-{report.cycle:04d}.npz", snapshot.to_bytes())
 
     def truncate(self, cycle: int) -> None:
@@ -105,13 +106,8 @@ class DissectionHistory:
             cycle: The first that is forgotten.
 
         """
-        kept = [snapshot for snapshot in self if snapshot.cycle < cycle]
-        self._snapshots, self._embeddings = {}, {}
-        for snapshot in kept:
-            self._add(snapshot)
-        for later, path in _files(self.folder).items() if self.folder is not None else ():
-            if later >= cycle:
-                path.unlink()
+        self._forget(cycle)
+        self._remove_files(cycle)
 
     def __len__(self) -> int:
         return len(self._snapshots)
@@ -149,6 +145,17 @@ class DissectionHistory:
             for name in names:
                 columns.setdefault(name, []).append(part.get(name, np.full(len(snapshot), np.nan, np.float32)))
         return {name: np.concatenate(found) for name, found in columns.items()}
+
+    def _forget(self, cycle: int) -> None:
+        kept = [snapshot for snapshot in self if snapshot.cycle < cycle]
+        self._snapshots, self._embeddings = {}, {}
+        for snapshot in kept:
+            self._add(snapshot)
+
+    def _remove_files(self, cycle: int) -> None:
+        for later, path in _files(self.folder).items() if self.folder is not None else ():
+            if later >= cycle:
+                path.unlink()
 
     def _add(self, snapshot: Snapshot) -> None:
         self._snapshots[snapshot.cycle] = snapshot

@@ -57,8 +57,8 @@ class Snapshot:
         metrics: What each metric says of each label, shape ``(neurons,)``, float32.
         verdicts: What each evaluator says of each label, 1 for yes, 0 for no, -1 where it did not judge it, shape
             ``(neurons,)``, int8.
-        embeddings: Direction of concepts, shape ``(dimensions,)``, see `DissectionReport.concept_embeddings`; a file
-            has only those that no earlier snapshot of the history has.
+        embeddings: Direction of concepts, shape ``(dimensions,)``, float16, see `DissectionReport.concept_embeddings`;
+            a file has only those that no earlier snapshot of the history has.
 
     Example:
         >>> from lightning_dissect.types import LayerDissection, ScoredConcept
@@ -143,7 +143,9 @@ class Snapshot:
                 for judge in report.evaluators
             },
             embeddings={
-                name: report.concept_embeddings[name] for name in concepts if name in report.concept_embeddings
+                name: np.asarray(report.concept_embeddings[name], np.float16)
+                for name in concepts
+                if name in report.concept_embeddings
             },
         )
 

@@ -1,5 +1,6 @@
 """Where a report goes: files first, then the loggers of the run."""
 
+from lightning_dissect.writers.alarms import read_alarms, sound_alarms, write_alarms
 from lightning_dissect.writers.base import WRITERS, ReportWriter
 from lightning_dissect.writers.csv import CSVWriter
 from lightning_dissect.writers.dashboard import DashboardWriter
@@ -22,11 +23,14 @@ __all__ = [
     "TensorBoardWriter",
     "WandbWriter",
     "default_writers",
+    "read_alarms",
     "read_pictures",
     "read_report",
     "report_path",
     "run_folder",
+    "sound_alarms",
     "unused_folder",
+    "write_alarms",
 ]
 
 

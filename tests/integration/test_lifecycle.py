@@ -136,8 +136,6 @@ def test_a_resumed_run_continues_the_count_in_the_same_folder(trainer_options, m
     trainer = Trainer(**trainer_options, callbacks=[make_dissection()])
     trainer.fit(ColourModule())
     trainer.save_checkpoint(tmp_path / "last.ckpt")
-    (tmp_path / "dissection").mkdir()
-    (tmp_path / "dissection" / "kept").touch()
     resumed = Trainer(**{**trainer_options, "max_epochs": 3}, callbacks=[make_dissection()])
     resumed.fit(ColourModule(), ckpt_path=tmp_path / "last.ckpt", weights_only=True)
     assert [(report.cycle, report.epoch) for report in writer.reports] == [(0, 0), (1, 1), (2, 2)]
