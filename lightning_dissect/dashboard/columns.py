@@ -61,42 +61,31 @@ def pack(columns: Mapping[str, Array]) -> PackedColumns:
     return PackedColumns(tuple(layout), base64.b64encode(packed).decode("ascii"))
 
 
-def whole(snapshot: Snapshot) -> PackedColumns:
-    """Return all columns of a dissection that the page shows; they are packed once for as long as the snapshot lives.
+def packed(snapshot: Snapshot, is_whole: bool) -> PackedColumns:
+    """Return the columns of a dissection, packed once for as long as the snapshot lives.
 
     Args:
         snapshot: The dissection.
+        is_whole: Whether it has all that the page shows, or only what timelines need.
 
     Returns:
-        Rows in the order of the snapshot: what `lean` returns, ``scores``; ``images``, the place of each top image
-        among ``ids``, -1 where there is none, and ``activations``; ``histogram``, of which the highest bar is `PEAK`,
-        and ``range``; each ``trust/<name>``, ``metric/<name>`` and ``verdict/<name>``.
+        Rows in the order of the snapshot. For timelines ``status``; ``candidates``, places among the concepts of the
+        snapshot; ``qualities`` and ``interval`` in units of 1 / `UNIT`; ``contenders``, one bit per candidate, the
+        first in the highest bit. Beside these ``scores``; ``images``, the place of each top image among ``ids``, -1
+        where there is none, and ``activations``; ``histogram``, of which the highest bar is `PEAK`, and ``range``; each
+        ``trust/<name>``, ``metric/<name>`` and ``verdict/<name>``.
 
     """
-    if snapshot not in _packed:
-        _packed[snapshot] = pack(_lean_columns(snapshot) | _other_columns(snapshot))
-    return _packed[snapshot]
+    known = _packed.setdefault(snapshot, {})
+    if is_whole not in known:
+        known[is_whole] = pack(_timeline_columns(snapshot) | (_other_columns(snapshot) if is_whole else {}))
+    return known[is_whole]
 
 
-def lean(snapshot: Snapshot) -> PackedColumns:
-    """Return the columns of a dissection that timelines need.
-
-    Args:
-        snapshot: The dissection.
-
-    Returns:
-        Rows in the order of the snapshot: ``status``; ``candidates``, places among the concepts of the snapshot;
-        ``qualities`` and ``interval`` in units of 1 / `UNIT`; ``contenders``, one bit per candidate, the first in the
-        highest bit.
-
-    """
-    return pack(_lean_columns(snapshot))
+_packed: WeakKeyDictionary[Snapshot, dict[bool, PackedColumns]] = WeakKeyDictionary()
 
 
-_packed: WeakKeyDictionary[Snapshot, PackedColumns] = WeakKeyDictionary()
-
-
-def _lean_columns(snapshot: Snapshot) -> dict[str, Array]:
+def _timeline_columns(snapshot: Snapshot) -> dict[str, Array]:
     return {
         "status": snapshot.status,
         "candidates": _narrow(snapshot.candidates),
@@ -135,7 +124,7 @@ def _narrow(places: Array) -> Array:
 
 
 def _correlations(values: Array) -> Array:
-    known = np.nan_to_num(np.clip(values, -1, 1), nan=-(UNIT + 1) / UNIT)
+    known: Array = np.nan_to_num(np.clip(values, -1, 1), nan=-(UNIT + 1) / UNIT)
     return np.rint(known * UNIT).astype(np.int16)
 
 
@@ -146,5 +135,5 @@ def _rounded(values: Array) -> Array:
 
 def _heights(counts: Array) -> Array:
     """Return bars of which the highest is `PEAK`, and no bar that holds an image is invisible."""
-    highest = counts.max(axis=1, initial=1, keepdims=True)
+    highest: Array = counts.max(axis=1, initial=1, keepdims=True)
     return np.ceil(counts * (PEAK / highest)).astype(np.uint8)

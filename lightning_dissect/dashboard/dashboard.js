@@ -77,6 +77,11 @@
     views.overview.repaint(await run.dissection(Number(byId("step").value)));
     if (["neuron", "concept"].includes(route()[0])) show();
   });
+  for (const button of document.querySelectorAll("[data-cycle]")) {
+    const at = run.dissections.findIndex(({ cycle }) => cycle === Number(button.dataset.cycle));
+    button.disabled = at < 0;
+    button.addEventListener("click", () => choose(at));
+  }
   matchMedia("(max-width: 860px)").addEventListener("change", show);
   turnPage()
     .then(() => run.all())

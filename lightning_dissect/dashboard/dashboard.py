@@ -36,7 +36,7 @@ def render_dashboard(
     Args:
         history: The dissections of the run.
         gallery: Pictures of top images; the page has none without.
-        alarms: What was raised, each with ``step`` and ``message``.
+        alarms: What was raised, each with ``title``, ``text``, ``cycle`` and ``step``.
         run_curves: The curves of the run, if they are kept from one page to the next.
         image_budget: Most characters that pictures may take.
         data_budget: Characters of columns beyond which older dissections keep but their labels and qualities.
@@ -52,7 +52,7 @@ def render_dashboard(
 
     """
     snapshots = list(history)
-    packed = packed_within(snapshots, data_budget)
+    columns = packed_within(snapshots, data_budget)
     thumbnails = {} if gallery is None else gallery.thumbnails(snapshots, image_budget)
     names = {} if gallery is None else {item.cycle: gallery.source.names(item.cycle) for item in snapshots}
     pictures = picture_places(snapshots, names, list(thumbnails))
@@ -62,12 +62,12 @@ def render_dashboard(
         .render(
             newest=snapshots[-1] if snapshots else None,
             snapshots=snapshots,
-            data=run_data(history, run_curves or RunCurves(), packed),
+            data=run_data(history, run_curves or RunCurves(), columns),
             pictures={**pictures, "thumbnails": list(thumbnails.values())},
-            blocks=[columns.text for columns, _ in packed],
+            blocks=[own.text for own, _ in columns],
             curves=CURVES,
             alarms=alarms,
-            lean=[snapshot for snapshot, (_, is_whole) in zip(snapshots, packed, strict=True) if not is_whole],
+            lean=[snapshot for snapshot, (_, is_whole) in zip(snapshots, columns, strict=True) if not is_whole],
             missing_pictures=_missing(pictures) if thumbnails else 0,
         )
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lightning_dissect.dashboard.columns import PackedColumns, lean, whole
+from lightning_dissect.dashboard.columns import PackedColumns, packed
 from lightning_dissect.history import CURVES, DissectionHistory, RunCurves, Snapshot
 from lightning_dissect.report.page import status_name
 from lightning_dissect.report.plain_number import plain_number
@@ -13,34 +13,36 @@ from lightning_dissect.types import STATUSES
 
 
 def packed_within(snapshots: Sequence[Snapshot], budget: int) -> list[tuple[PackedColumns, bool]]:
-    """Return the columns of each dissection, of older ones only the lean part once the budget is spent.
+    """Return the columns of each dissection, of older ones only what timelines need once the budget is spent.
 
     Args:
         snapshots: Dissections in their order.
-        budget: Characters in all beyond which older dissections are lean; the newest is always whole.
+        budget: Characters in all beyond which older dissections are not whole; the newest always is.
 
     Returns:
         Columns and whether they are whole, in the order of the dissections.
 
     """
     found: list[tuple[PackedColumns, bool]] = []
+    fits = True
     for snapshot in reversed(snapshots):
-        columns = whole(snapshot) if budget > 0 else None
-        budget -= len(columns.text) if columns else 0
-        is_whole = columns is not None and (budget >= 0 or not found)
-        found.append((columns, True) if columns is not None and is_whole else (lean(snapshot), False))
+        columns = packed(snapshot, is_whole=fits)
+        if fits and found and len(columns.text) > budget:
+            fits, columns = False, packed(snapshot, is_whole=False)
+        budget -= len(columns.text)
+        found.append((columns, fits))
     return found[::-1]
 
 
 def run_data(
-    history: DissectionHistory, run_curves: RunCurves, packed: Sequence[tuple[PackedColumns, bool]]
+    history: DissectionHistory, run_curves: RunCurves, columns: Sequence[tuple[PackedColumns, bool]]
 ) -> dict[str, Any]:
     """Return what the page's script knows of a run, as plain values that JSON can hold.
 
     Args:
         history: The dissections.
         run_curves: The curves of the run, which follow the history.
-        packed: The columns of each dissection and whether they are whole.
+        columns: The columns of each dissection and whether they are whole.
 
     Returns:
         ``name``; ``layers``, ``statuses`` and ``concepts`` as lists of texts; ``neurons`` as place of the layer and
@@ -53,7 +55,7 @@ def run_data(
     concepts: dict[str, int] = {}
     neurons: dict[tuple[str, int], int] = {}
     dissections = []
-    for snapshot, (columns, is_whole) in zip(history, packed, strict=True):
+    for snapshot, (own, is_whole) in zip(history, columns, strict=True):
         dissections.append(
             {
                 "epoch": snapshot.epoch,
@@ -63,7 +65,7 @@ def run_data(
                 "concepts": [concepts.setdefault(concept, len(concepts)) for concept in snapshot.concepts],
                 "rows": _rows(snapshot, neurons),
                 "whole": is_whole,
-                "layout": columns.layout,
+                "layout": own.layout,
             }
         )
     layers = history.layers
@@ -108,13 +110,15 @@ def picture_places(
 
 
 def _rows(snapshot: Snapshot, neurons: dict[tuple[str, int], int]) -> list[int] | None:
-    rows = [neurons.setdefault(key, len(neurons)) for key in snapshot.keys()]
+    rows = [neurons.setdefault(key, len(neurons)) for key in snapshot.keys()]  # noqa: SIM118 - no mapping
     return None if rows == list(range(len(rows))) else rows
 
 
 def _curves(values: Sequence[Mapping[str, Mapping[str, float]]], layers: Sequence[str]) -> dict[str, Any]:
     nothing: dict[str, float] = {}
     return {
-        layer: {name: [plain_number(found.get(layer, nothing).get(name, np.nan)) for found in values] for name in CURVES}
+        layer: {
+            name: [plain_number(found.get(layer, nothing).get(name, np.nan)) for found in values] for name in CURVES
+        }
         for layer in layers
     }

@@ -40,8 +40,8 @@ def default_writers() -> tuple[ReportWriter, ...]:
     Those for loggers do nothing where there is no such logger.
 
     Example:
-        >>> [type(writer).__name__ for writer in default_writers()]
-        ['JSONWriter', 'PicturesWriter', 'HTMLWriter', 'CSVWriter', 'DashboardWriter', 'WandbWriter', 'TensorBoardWriter']
+        >>> [type(writer).__name__.removesuffix("Writer") for writer in default_writers()]
+        ['JSON', 'Pictures', 'HTML', 'CSV', 'Dashboard', 'Wandb', 'TensorBoard']
 
     """
     files = JSONWriter(), PicturesWriter(), HTMLWriter(), CSVWriter(), DashboardWriter()

@@ -1,8 +1,7 @@
 """The page of the run, written anew after every dissection."""
 
-import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from lightning_dissect.dashboard import Gallery, render_dashboard
 from lightning_dissect.history import DissectionHistory, RunCurves
 from lightning_dissect.types import DissectionReport
 from lightning_dissect.whole_files import write_whole
+from lightning_dissect.writers.alarms import read_alarms
 from lightning_dissect.writers.base import WRITERS
 from lightning_dissect.writers.pictures import PictureFolder
 
@@ -90,14 +90,8 @@ class _Run:
         return render_dashboard(
             self.history,
             self.gallery,
-            alarms=_alarms(self.dirpath / "alarms.jsonl"),
+            alarms=read_alarms(self.dirpath),
             run_curves=self.run_curves,
             image_budget=image_budget,
             data_budget=data_budget,
         )
-
-
-def _alarms(path: Path) -> list[Mapping[str, Any]]:
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]

@@ -56,12 +56,16 @@ def _snapshot(cycle, best, names, images, progress, generator):
         scores=(2 * qualities).astype(np.float32),
         qualities=qualities,
         contenders=contenders,
-        interval=np.stack([quality - 0.1, quality + 0.1], axis=1).astype(np.float32) + hidden[:, None].astype(np.float32),
+        interval=np.stack([quality - 0.1, quality + 0.1], axis=1).astype(np.float32)
+        + hidden[:, None].astype(np.float32),
         top_images=generator.integers(0, images, (size, shown)),
         top_activations=-np.sort(-generator.gamma(2, 1, (size, shown))).astype(np.float32),
         histograms=generator.poisson(np.exp(-np.arange(28) / 8) * 40, (size, 28)).astype(np.int32),
         activation_range=np.stack([np.zeros(size), generator.gamma(9, 1, size)], axis=1).astype(np.float32),
-        trust={name: (generator.random(size) / 20 + hidden).astype(np.float32) for name in ("q_chance", "q_untrained", "explained", "stability")},
+        trust={
+            name: (generator.random(size) / 20 + hidden).astype(np.float32)
+            for name in ("q_chance", "q_untrained", "explained", "stability")
+        },
         metrics={"iou": (generator.random(size) + hidden).astype(np.float32)},
         verdicts={"vqa": generator.integers(-1, 2, size).astype(np.int8)},
     )
