@@ -49,7 +49,7 @@ def pack(columns: Mapping[str, Array]) -> PackedColumns:
     Example:
         >>> packed = pack({"unit": np.arange(3, dtype=np.int32)})
         >>> packed.layout, gzip.decompress(base64.b64decode(packed.text)).hex()
-        ((('unit', 'i4', (3,)),), '000000000100000002000000' + '00000000')
+        ((('unit', 'i4', (3,)),), '00000000010000000200000000000000')
 
     """
     layout, parts = [], []
@@ -120,12 +120,14 @@ def _judgements(snapshot: Snapshot) -> Iterable[tuple[str, str, Array]]:
 
 def _narrow(places: Array) -> Array:
     """Return non-negative integers, or -1, in 16 bits if they fit."""
-    return places.astype(np.int16 if places.max(initial=0) < 2**15 else np.int32)
+    narrow: Array = places.astype(np.int16 if places.max(initial=0) < 2**15 else np.int32)
+    return narrow
 
 
 def _correlations(values: Array) -> Array:
-    known: Array = np.nan_to_num(np.clip(values, -1, 1), nan=-(UNIT + 1) / UNIT)
-    return np.rint(known * UNIT).astype(np.int16)
+    known = np.nan_to_num(np.clip(values, -1, 1), nan=-(UNIT + 1) / UNIT)
+    whole: Array = np.rint(known * UNIT).astype(np.int16)
+    return whole
 
 
 def _rounded(values: Array) -> Array:
@@ -135,5 +137,6 @@ def _rounded(values: Array) -> Array:
 
 def _heights(counts: Array) -> Array:
     """Return bars of which the highest is `PEAK`, and no bar that holds an image is invisible."""
-    highest: Array = counts.max(axis=1, initial=1, keepdims=True)
-    return np.ceil(counts * (PEAK / highest)).astype(np.uint8)
+    highest = counts.max(axis=1, initial=1, keepdims=True)
+    heights: Array = np.ceil(counts * float(PEAK) / highest).astype(np.uint8)
+    return heights

@@ -114,7 +114,7 @@ const concepts = (choose, strip) => {
     }
     if (layers.size === 2) layers.delete(ALL);
     const colourOf = (layer) => (layer === ALL ? plots.colour("ink") : plots.hue(layer));
-    const figure = plots.frame({ integers: true, range: new Bokeh.DataRange1d({ start: 0 }) });
+    const figure = plots.overRun({ unit: "count" });
     for (const [layer, numbers] of layers) plots.line(figure, numbers, { colour: colourOf(layer), width: layer === ALL ? 2.6 : 1.8 });
     plots.follow(figure, at, choose);
     plots.show(byId("concept-plot"), figure, "Neurons that carry the concept over the run, by layer");

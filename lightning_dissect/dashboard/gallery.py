@@ -4,7 +4,6 @@ import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-
 from lightning_dissect.history import Snapshot
 from lightning_dissect.report.montage import jpeg_bytes, tile
 from lightning_dissect.report.thumbnails import fitting_side
@@ -91,7 +90,8 @@ class Gallery:
             budget -= len(text)
             if budget < 0:
                 break
-            shown[name] = text
+            if text:
+                shown[name] = text
         return shown
 
     def _wanted(self, snapshots: Iterable[Snapshot]) -> Iterator[str]:

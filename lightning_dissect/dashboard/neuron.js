@@ -47,7 +47,7 @@ const neuronPage = (choose, around) => {
     const of = (read) => rows.map(([dissection, row]) => (row < 0 ? null : read(dissection, row)));
     const intervals = of((dissection, row) => dissection.interval(row));
     const accent = plots.colour("accent");
-    const figure = plots.frame({});
+    const figure = plots.overRun({});
     plots.band(figure, intervals.map((found) => found?.low ?? null), intervals.map((found) => found?.high ?? null), accent);
     plots.line(figure, of((dissection, row) => dissection.quality(row)), { colour: accent });
     plots.follow(figure, at, choose);
@@ -72,8 +72,7 @@ const neuronPage = (choose, around) => {
     const then = first.at === dissection.at || first.row(neuron) < 0 ? null : first.histogram(first.row(neuron));
     byId("histogram-plot").closest(".card").hidden = !now;
     if (!now) return;
-    const figure = plots.frame({ label: "activation", range: new Bokeh.DataRange1d({ start: 0 }) });
-    figure.yaxis.visible = false;
+    const figure = plots.overValues("activation");
     const { left, right, top } = bars(now);
     figure.quad(left, right, 0, top, { fill_color: plots.colour("good"), fill_alpha: 0.85, line_color: null });
     if (then) {

@@ -8,7 +8,7 @@ const overview = (choose) => {
     { title: "Quality", unit: "number", lines: [["quality", 1]] },
     { title: "Churn", unit: "share", lines: [["churn", 1], ["churn_floor", 1, "dashed", "noise floor"]] },
     { title: "Changed", unit: "share", lines: [["changed_share", 1]] },
-    { title: "Semantic churn", unit: "number", lines: [["semantic_churn", 1]] },
+    { title: "Semantic churn", unit: "distance", lines: [["semantic_churn", 1]] },
     { title: "Settled", unit: "share", lines: [["settled_share", 1]] },
     { title: "Gained and lost concepts", unit: "count", lines: [["gained", 1, "solid", "gained"], ["lost", -1, "dashed", "lost, downwards"]] },
     { title: "Half-life", unit: "count", lines: [["half_life", 1]] },
@@ -16,7 +16,7 @@ const overview = (choose) => {
     { title: "Dead", unit: "share", lines: [["dead_share", 1]] },
     { title: "Births and deaths", unit: "count", lines: [["births", 1, "solid", "births"], ["deaths", -1, "dashed", "deaths, downwards"], ["resurrected", 1, "dotted", "resurrected"]] },
   ];
-  const FORMATS = { share: percent, number, count: (value) => (value === null ? "–" : Math.round(value).toLocaleString("en")) };
+  const FORMATS = { share: percent, number, distance: number, count: (value) => (value === null ? "–" : Math.round(value).toLocaleString("en")) };
   const layers = ["", ...run.layers.filter((layer) => layer !== "" && layer in run.curves)];
   const shown = new Set(layers.length - 1 > MANY ? [""] : layers);
   let followers = [];
@@ -30,7 +30,7 @@ const overview = (choose) => {
   }
 
   function draw(chart, node, at) {
-    const figure = plots.frame({ unit: chart.unit, integers: chart.unit === "count" });
+    const figure = plots.overRun({ unit: chart.unit, isSigned: chart.unit === "number" || chart.lines.some(([, sign]) => sign < 0) });
     for (const layer of layers.filter((name) => shown.has(name)).reverse()) {
       for (const [name, sign, dash] of chart.lines) {
         const values = run.curves[layer][name].map((value) => (value === null ? null : sign * value));

@@ -2,6 +2,8 @@
 const plots = (() => {
   const { Plotting } = Bokeh;
   const FEW = 12;
+  const HEIGHT = 190;
+  const LEAST_SPAN = { share: 0.02, count: 1, distance: 0.02 };
   const HUES = ["#6d66ee", "#0f9d8a", "#d9822b", "#c2417c", "#3f83d6", "#7a9a1f", "#a15fd0", "#b4573c"];
   const drawn = new Map();
 
@@ -11,7 +13,7 @@ const plots = (() => {
     return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
   }
 
-  function axes(figure, { unit, integers }) {
+  function axes(figure, unit) {
     const [ink, line] = [colour("soft"), colour("line")];
     for (const axis of [figure.xaxis, figure.yaxis]) {
       axis.axis_line_color = line;
@@ -25,7 +27,7 @@ const plots = (() => {
       axis.axis_label_standoff = 4;
     }
     figure.xaxis.formatter = new Bokeh.NumeralTickFormatter({ format: "0.[00]a" });
-    const ticker = new Bokeh.BasicTicker({ desired_num_ticks: 4, ...(integers && { min_interval: 1 }) });
+    const ticker = new Bokeh.BasicTicker({ desired_num_ticks: 4, ...(unit === "count" && { min_interval: 1 }) });
     figure.yaxis.ticker = ticker;
     figure.ygrid.ticker = ticker;
     if (unit === "share") figure.yaxis.formatter = new Bokeh.NumeralTickFormatter({ format: "0%" });
@@ -33,13 +35,29 @@ const plots = (() => {
     figure.ygrid.grid_line_color = line;
   }
 
-  function frame({ height = 190, label = run.axis, unit, integers, range, xRange }) {
+  function frame({ label, unit, ...ranges }) {
     const figure = Plotting.figure({
-      height, sizing_mode: "stretch_width", tools: [], toolbar_location: null, x_axis_label: label, min_border_right: 14,
-      outline_line_color: null, background_fill_alpha: 0, border_fill_alpha: 0, ...(range && { y_range: range }),
-      ...(xRange && { x_range: xRange }),
+      height: HEIGHT, sizing_mode: "stretch_width", tools: [], toolbar_location: null, x_axis_label: label, min_border_right: 14,
+      outline_line_color: null, background_fill_alpha: 0, border_fill_alpha: 0, ...ranges,
     });
-    axes(figure, { unit, integers });
+    axes(figure, unit);
+    return figure;
+  }
+
+  /** An empty plot over the run; a unit says what its ordinate counts, and all but signed numbers begin at zero. */
+  function overRun({ unit = "number", isSigned = unit === "number" }) {
+    const [first, last] = [run.moments[0], run.moments[run.newest]];
+    const margin = (last - first) * 0.03 || 1;
+    return frame({
+      label: run.axis, unit, x_range: new Bokeh.Range1d({ start: first - margin, end: last + margin }),
+      y_range: new Bokeh.DataRange1d({ ...(LEAST_SPAN[unit] && { min_interval: LEAST_SPAN[unit] }), ...(!isSigned && { start: 0 }) }),
+    });
+  }
+
+  /** An empty plot of a distribution; only shapes matter, so its ordinate has no numbers. */
+  function overValues(label) {
+    const figure = frame({ label, unit: "number", y_range: new Bokeh.DataRange1d({ start: 0 }) });
+    figure.yaxis.visible = false;
     return figure;
   }
 
@@ -88,5 +106,5 @@ const plots = (() => {
     return node;
   }
 
-  return { frame, line, band, follow, show, key, colour, hue: (place) => HUES[place % HUES.length] };
+  return { overRun, overValues, line, band, follow, show, key, colour, hue: (place) => HUES[place % HUES.length] };
 })();

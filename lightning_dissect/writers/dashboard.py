@@ -24,8 +24,8 @@ class DashboardWriter:
     """Writes ``dashboard.html``: all dissections of the run so far, to be opened from disk without a network.
 
     It shows what ``history`` in the same folder holds, pictures that a `PicturesWriter` before it wrote, and what
-    ``alarms.jsonl`` says, if there is one. Where the extra ``dashboard`` is not installed, a line in the log says so
-    once and nothing is written.
+    ``alarms.jsonl`` says, if there is one. Nothing is written without a history, nor where the extra ``dashboard`` is
+    not installed, of which a line in the log speaks once.
 
     Args:
         image_budget: Most characters that the pictures inside the page may take.
@@ -62,10 +62,10 @@ class DashboardWriter:
             self._runs.clear()
             self._runs[report.dirpath] = _Run(report.dirpath)
         run = self._runs[report.dirpath]
-        if run.is_told:
+        if not run.follows(report) or run.is_told:
             return
         try:
-            page = run.page(report, self.image_budget, self.data_budget)
+            page = run.page(self.image_budget, self.data_budget)
         except ModuleNotFoundError as error:
             run.is_told = True
             _log.warning("There is no dashboard of this run. %s", error)
@@ -83,10 +83,14 @@ class _Run:
         self.run_curves = RunCurves()
         self.is_told = False
 
-    def page(self, report: DissectionReport, image_budget: int, data_budget: int) -> str:
+    def follows(self, report: DissectionReport) -> bool:
+        """Read what is new on disk, everything where a resumed run replaced some, and say whether there is any."""
         if any(snapshot.cycle >= report.cycle for snapshot in self.history):
             self.history = DissectionHistory(self.dirpath)
         self.history.refresh()
+        return len(self.history) > 0
+
+    def page(self, image_budget: int, data_budget: int) -> str:
         return render_dashboard(
             self.history,
             self.gallery,

@@ -1,31 +1,40 @@
 """Histories of runs that never were: labels wander, and come to rest."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from lightning_dissect.history import DissectionHistory, Snapshot
 from lightning_dissect.types import STATUSES
+from lightning_dissect.whole_files import write_whole
 
 LAYERS = ("features.3", "features.7", "head")
 
 
 def wandering_run(
-    dissections: int = 6, neurons: int = 30, concepts: tuple[str, ...] = (), images: int = 40, seed: int = 0
+    dirpath: Path, dissections: int = 6, neurons: int = 30, concepts: Sequence[str] = (), images: int = 40
 ) -> DissectionHistory:
-    """Return a run in which ever more labels stay, with every column of a snapshot filled."""
-    names = concepts or tuple(f"concept {place}" for place in range(60))
-    generator = np.random.default_rng(seed)
-    history = DissectionHistory()
+    """Return a run in which ever more labels stay, with every column of a snapshot filled, as it lies on disk."""
+    names = tuple(concepts) or tuple(f"concept {place}" for place in range(60))
+    generator = np.random.default_rng(0)
     best = generator.integers(0, len(names), neurons)
     for cycle in range(dissections):
-        moving = generator.random(neurons) < 0.5 * (1 - cycle / dissections)
+        progress = cycle / dissections
+        moving = generator.random(neurons) < 0.5 * (1 - progress)
         best = np.where(moving, generator.integers(0, len(names), neurons), best)
-        history._add(_snapshot(cycle, best, names, images, cycle / dissections, generator))
-    return history
+        snapshot = _snapshot(best, names, images, progress, generator)
+        keep(replace(snapshot, epoch=cycle, step=100 * cycle, cycle=cycle, logger_step=100 * cycle), dirpath)
+    return DissectionHistory.load(dirpath)
 
 
-def _snapshot(cycle, best, names, images, progress, generator):
+def keep(snapshot: Snapshot, dirpath: Path) -> None:
+    """Put a dissection into the folder of a run."""
+    write_whole(dirpath / "history" / f"cycle-{snapshot.cycle:04d}.npz", snapshot.to_bytes())
+
+
+def _snapshot(best, names, images, progress, generator):
     size, width, shown = len(best), 5, 5
     candidates = (best[:, None] + np.arange(width) * 7) % len(names)
     quality = np.clip(0.1 + 0.6 * progress + 0.15 * generator.standard_normal(size), -1, 1)
@@ -40,10 +49,10 @@ def _snapshot(cycle, best, names, images, progress, generator):
     starts = np.searchsorted(layer, np.arange(len(LAYERS)))
     hidden = np.where(dead, np.nan, 0.0)
     return Snapshot(
-        epoch=cycle,
-        step=100 * cycle,
-        cycle=cycle,
-        logger_step=100 * cycle,
+        epoch=0,
+        step=0,
+        cycle=0,
+        logger_step=0,
         num_images=images,
         name="dissection",
         settings={"similarity": "soft_wpmi", "vocabulary": "<b>mine</b>"},
@@ -69,11 +78,3 @@ def _snapshot(cycle, best, names, images, progress, generator):
         metrics={"iou": (generator.random(size) + hidden).astype(np.float32)},
         verdicts={"vqa": generator.integers(-1, 2, size).astype(np.int8)},
     )
-
-
-def with_labels(history: DissectionHistory, names: tuple[str, ...]) -> DissectionHistory:
-    """Return a run whose first concepts are called otherwise."""
-    renamed = DissectionHistory()
-    for snapshot in history:
-        renamed._add(replace(snapshot, concepts=(*names, *snapshot.concepts[len(names) :])))
-    return renamed
