@@ -1,6 +1,6 @@
 /** What two dissections do not share: concepts gained and lost, neurons with another label. */
 const changes = (choose) => {
-  const { element, breakable, number } = elements;
+  const { element, number } = elements;
   const byId = (id) => document.getElementById(id);
   let table = null;
 
@@ -43,18 +43,11 @@ const changes = (choose) => {
     return rows;
   }
 
-  function nameCell({ id, name, unit }) {
-    const link = breakable("a", "place", name);
-    link.href = run.linkTo(id);
-    link.append(element("b", "", `#${unit}`));
-    return link;
-  }
-
   function columns() {
     const { column } = tables;
     const text = (field, title) => column(field, title, (row) => element("span", "", row[field]), { widthGrow: 2, minWidth: 90, cssClass: "wrapping" });
-    const found = [column("place", "Neuron", nameCell, { widthGrow: 1.4, minWidth: 90, cssClass: "wrapping" }), text("was", "Before"), text("is", "After")];
-    if (matchMedia("(max-width: 860px)").matches) return found;
+    const found = [tables.placeColumn(), text("was", "Before"), text("is", "After")];
+    if (tables.narrow.matches) return found;
     return [
       ...found, column("sure", "Changed", ({ sure }) => (sure ? "yes" : "may be noise"), { number: true, width: 128, hint: "Whether no candidate that may be the best before may be the best after" }),
       column("quality", "Quality", ({ quality }) => number(quality), { number: true, width: 104 }),
@@ -68,8 +61,7 @@ const changes = (choose) => {
   }
 
   async function update(after) {
-    const at = Math.min(Number(byId("from").value), run.newest);
-    const before = await run.dissection(at);
+    const before = await run.dissection(Number(byId("from").value));
     const layer = byId("changes-layer").value === "" ? null : Number(byId("changes-layer").value);
     byId("to").value = after.at;
     const [had, has] = [carried(before, layer), carried(after, layer)];
@@ -80,10 +72,7 @@ const changes = (choose) => {
       total(gained, "concepts gained", "accent"), total(lost, "lost"), total(has.size - gained, "kept"),
       total(rows.length, "neurons with another label"), total(sure, "of them really changed"),
     );
-    const open = ({ id }) => {
-      location.hash = run.linkTo(id);
-    };
-    table ??= tables.make(byId("changes-table"), columns(), { sort: "place", open, empty: "No neuron has another label." });
+    table ??= tables.make(byId("changes-table"), columns, { sort: "place", link: run.linkTo, empty: "No neuron has another label." });
     await table.fill(rows);
   }
 

@@ -3,6 +3,7 @@ const concepts = (choose, strip) => {
   const { element, number, breakable } = elements;
   const byId = (id) => document.getElementById(id);
   const ALL = "";
+  const MOST_CARRIERS = 60;
   let counts = null;
   let rows = [];
   let table = null;
@@ -55,14 +56,13 @@ const concepts = (choose, strip) => {
 
   function columns() {
     const { column } = tables;
-    const narrow = matchMedia("(max-width: 860px)").matches;
     const step = (value) => (value === null ? "–" : value.toLocaleString("en"));
     const least = [
       column("name", "Concept", nameCell, { widthGrow: 3, minWidth: 120, cssClass: "wrapping" }),
       column("now", "Neurons", ({ now }) => String(now), { number: true, width: 104, hint: "Neurons that carry it now" }),
       column("first", "First at", ({ first }) => step(first), { number: true, width: 104, hint: "Step at which it appeared" }),
     ];
-    if (narrow) return least;
+    if (tables.narrow.matches) return least;
     return [
       ...least, column("last", "Gone since", ({ last }) => step(last), { number: true, width: 126, hint: "Last step at which any neuron carried it; empty if one still does" }),
       column("most", "Most", ({ most }) => String(most), { number: true, width: 90, hint: "Most neurons that ever carried it" }),
@@ -71,6 +71,7 @@ const concepts = (choose, strip) => {
   }
 
   function filter() {
+    if (!table) return null;
     const words = tables.words(byId("concept-search").value);
     const found = rows.filter(({ name }) => words.every((word) => name.toLowerCase().includes(word)));
     byId("concept-count").textContent = `${found.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")} concepts`;
@@ -86,6 +87,13 @@ const concepts = (choose, strip) => {
     return item;
   }
 
+  /** Neurons as cards, the first of them where there are many. */
+  function showNeurons(id, found, cardOf) {
+    const more = found.length - MOST_CARRIERS;
+    byId(id).replaceChildren(...found.slice(0, MOST_CARRIERS).map(cardOf));
+    if (more > 0) byId(id).append(element("li", "none", `and ${more.toLocaleString("en")} more`));
+  }
+
   function showCarriers(concept, dissection, dissections) {
     const now = dissection.neurons.filter((_, row) => dissection.label(row) === concept);
     const carriers = now.map((neuron) => [neuron, dissection.row(neuron)])
@@ -96,9 +104,9 @@ const concepts = (choose, strip) => {
       earlier.neurons.forEach((neuron, row) => earlier.label(row) === concept && !isNow.has(neuron) && former.set(neuron, earlier));
     }
     byId("carriers-title").textContent = now.length ? `Carried at ${run.moment(dissection.at)} by` : `No neuron carries it at ${run.moment(dissection.at)}`;
-    byId("carriers").replaceChildren(...carriers.map(([neuron, row]) => carrier(neuron, dissection, row, `quality ${number(dissection.quality(row))}`)));
+    showNeurons("carriers", carriers, ([neuron, row]) => carrier(neuron, dissection, row, `quality ${number(dissection.quality(row))}`));
     byId("former-title").textContent = former.size ? "At other times by" : "";
-    byId("former").replaceChildren(...[...former].map(([neuron, last]) => carrier(neuron, last, last.row(neuron), `last at ${run.moment(last.at)}`)));
+    showNeurons("former", [...former], ([neuron, last]) => carrier(neuron, last, last.row(neuron), `last at ${run.moment(last.at)}`));
   }
 
   function showPlot(concept, dissections, at) {
@@ -128,10 +136,7 @@ const concepts = (choose, strip) => {
     async list(dissection, dissections) {
       counts ??= counted(dissections);
       rows = listed(dissection.at);
-      const open = ({ id }) => {
-        location.hash = run.linkToConcept(id);
-      };
-      table ??= tables.make(byId("concept-table"), columns(), { sort: "now", open, empty: "No concept matches." });
+      table ??= tables.make(byId("concept-table"), columns, { sort: "now", link: run.linkToConcept, empty: "No concept matches." });
       await filter();
     },
     show(concept, dissection, dissections) {

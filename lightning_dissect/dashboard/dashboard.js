@@ -8,9 +8,17 @@
   let shown = "";
   let turn = 0;
 
+  function decoded(part) {
+    try {
+      return decodeURIComponent(part);
+    } catch {
+      return part;
+    }
+  }
+
   /** The address as a view and what it is of; what it does not know leads to the overview. */
   function route() {
-    const [view = "", ...parts] = location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
+    const [view = "", ...parts] = location.hash.replace(/^#\/?/, "").split("/").map(decoded);
     if (view === "neuron" && parts.length === 2) {
       const neuron = run.neuronAt(parts[0], Number(parts[1]));
       return neuron < 0 ? ["neurons"] : ["neuron", neuron];
@@ -82,7 +90,7 @@
     button.disabled = at < 0;
     button.addEventListener("click", () => choose(at));
   }
-  matchMedia("(max-width: 860px)").addEventListener("change", show);
+  tables.narrow.addEventListener("change", show);
   turnPage()
     .then(() => run.all())
     .then((all) => {

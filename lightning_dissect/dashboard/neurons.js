@@ -4,11 +4,9 @@ const neurons = () => {
   const byId = (id) => document.getElementById(id);
   const METRICS = 2;
   const PICTURES = 4;
-  const narrow = matchMedia("(max-width: 860px)");
   const CHANGES = { "": "Changed or not", changed: "Changed since the last dissection", renamed: "Another label since the last dissection", settled: "Same label from the start" };
   let table = null;
   let current = null;
-  let form = "";
   let rows = [];
   let timelines = null;
 
@@ -32,13 +30,6 @@ const neurons = () => {
       since: null,
       text: `${label} ${runnerUps} ${run.layerName(layer)} #${unit} ${status}`.toLowerCase(),
     };
-  }
-
-  function nameCell({ id, name, unit }) {
-    const link = breakable("a", "place", name);
-    link.href = run.linkTo(id);
-    link.append(element("b", "", `#${unit}`));
-    return link;
   }
 
   function labelCell({ id, label, rivals, status, name, unit }, withPlace) {
@@ -88,22 +79,17 @@ const neurons = () => {
     return stretch && stretch.concept >= 0 ? run.dissections[stretch.start].step : null;
   }
 
-  /** What decides which columns there are. */
-  function formOf(dissection) {
-    const doubted = rows.some(({ doubt }) => doubt !== null);
-    return { narrow: narrow.matches, doubted, judges: dissection.named("verdict"), metrics: dissection.named("metric").slice(0, METRICS) };
-  }
-
-  function columns({ doubted, judges, metrics }) {
+  function columns() {
     const { column } = tables;
+    const [judges, metrics] = [current.named("verdict"), current.named("metric").slice(0, METRICS)];
     const label = (withPlace) => column("label", "Label", (row) => labelCell(row, withPlace), { widthGrow: 2, minWidth: 130, cssClass: "wrapping" });
     const quality = column("quality", "Quality", qualityCell, { number: true, width: 112 });
-    if (narrow.matches) {
+    if (tables.narrow.matches) {
       return [label(true), quality, column("images", "Images", (row) => strip(current, row, 2), { sortable: false, width: 108 })];
     }
     return [
-      column("place", "Neuron", nameCell, { widthGrow: 1.4, minWidth: 110, cssClass: "wrapping" }), label(false), quality,
-      ...(doubted
+      tables.placeColumn(), label(false), quality,
+      ...(rows.some(({ doubt }) => doubt !== null)
         ? [column("doubt", "q", ({ doubt }) => small(doubt), { number: true, width: 74, headerSortStartingDir: "asc", hint: "The larger of both q-values: chance, untrained networks" })] : []),
       ...(judges.length ? [column("yes", "Judges", (row) => marks(row, judges), { number: true, width: 30 + Math.max(66, 26 * judges.length), hint: `How many say yes, of ${judges.join(", ")}` })] : []),
       ...metrics.map((name) =>
@@ -124,6 +110,7 @@ const neurons = () => {
   }
 
   function filter() {
+    if (!table) return null;
     const words = tables.words(byId("search").value);
     const [layer, status, change] = ["layer", "status", "change"].map((id) => byId(id).value);
     const found = rows.filter((row) => matches(row, words, layer, status, change));
@@ -152,13 +139,7 @@ const neurons = () => {
       current = dissection;
       rows = Array.from({ length: dissection.size }, (_, row) => rowOf(dissection, before, row));
       if (timelines) known(dissection);
-      const open = ({ id }) => {
-        location.hash = run.linkTo(id);
-      };
-      const found = formOf(dissection);
-      if (!table) table = tables.make(byId("neuron-table"), columns(found), { sort: "quality", open, empty: "No neuron matches." });
-      else if (form !== JSON.stringify(found)) await table.columns(columns(found));
-      form = JSON.stringify(found);
+      table ??= tables.make(byId("neuron-table"), columns, { sort: "quality", link: run.linkTo, empty: "No neuron matches." });
       await filter();
     },
     /** Take what all dissections say of each neuron's label. */

@@ -60,6 +60,7 @@ const overview = (choose) => {
 
   function build(at) {
     followers = [];
+    byId("charts").querySelectorAll(".plot").forEach(plots.clear);
     const made = CHARTS.filter(known).map((chart) => card(chart, at));
     byId("charts").replaceChildren(...made.map(([node]) => node));
     for (const [, paint] of made) paint();

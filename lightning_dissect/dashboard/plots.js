@@ -50,7 +50,7 @@ const plots = (() => {
     const margin = (last - first) * 0.03 || 1;
     return frame({
       label: run.axis, unit, x_range: new Bokeh.Range1d({ start: first - margin, end: last + margin }),
-      y_range: new Bokeh.DataRange1d({ ...(LEAST_SPAN[unit] && { min_interval: LEAST_SPAN[unit] }), ...(!isSigned && { start: 0 }) }),
+      y_range: new Bokeh.DataRange1d({ ...(LEAST_SPAN[unit] && { min_interval: LEAST_SPAN[unit], default_span: LEAST_SPAN[unit] }), ...(!isSigned && { start: 0 }) }),
     });
   }
 
@@ -90,10 +90,22 @@ const plots = (() => {
     };
   }
 
+  function forget(view) {
+    const place = Bokeh.documents.indexOf(view.model.document);
+    view.remove();
+    if (place >= 0) Bokeh.documents.splice(place, 1);
+  }
+
+  /** Take a figure away, and what Bokeh keeps of it. */
+  function clear(node) {
+    drawn.get(node)?.then(forget);
+    drawn.delete(node);
+    node.replaceChildren();
+  }
+
   /** Put a figure where another one may have been, with a text for those who do not see it. */
   function show(node, figure, text) {
-    drawn.get(node)?.then((view) => view.remove?.());
-    node.replaceChildren();
+    clear(node);
     node.setAttribute("role", "img");
     node.setAttribute("aria-label", text);
     drawn.set(node, Plotting.show(figure, node));
@@ -106,5 +118,5 @@ const plots = (() => {
     return node;
   }
 
-  return { overRun, overValues, line, band, follow, show, key, colour, hue: (place) => HUES[place % HUES.length] };
+  return { overRun, overValues, line, band, follow, show, clear, key, colour, hue: (place) => HUES[place % HUES.length] };
 })();

@@ -71,7 +71,7 @@ def test_the_page_says_what_was_left_out(tmp_path):
     page = " ".join(Texts(render_dashboard(history, Gallery(Nothing()), data_budget=1)).texts)
     assert "2 older dissections have only labels and qualities" in page
     assert "up to step 100" in page
-    assert "are not in this page, so that it stays small; they are shown" not in page
+    assert "of the top images" not in page
 
 
 def test_steps_that_do_not_rise_are_no_axis(tmp_path):

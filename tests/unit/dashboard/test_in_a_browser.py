@@ -82,7 +82,7 @@ def slide(browser, at):
 
 def test_the_overview_draws_the_curves_and_counts_the_newest_dissection(browser, run):
     assert browser.evaluate("document.querySelectorAll('#charts .card').length") >= 8
-    browser.wait_for("document.querySelectorAll('#charts .plot [class^=bk-]').length >= 8")
+    browser.wait_for("document.querySelectorAll('#charts .bk-Figure').length >= 8")
     totals = browser.evaluate(
         "[...document.querySelectorAll('#totals .figure')].map((node) => node.innerText.split('\\n'))"
     )
@@ -98,7 +98,7 @@ def test_the_slider_moves_everything_by_its_keys(browser, run):
     before = browser.text("#charts .value")
     browser.evaluate("document.getElementById('step').focus()")
     browser.press("ArrowLeft", "ArrowLeft")
-    browser.wait_for("document.body.dataset.shown === ' 2'")
+    browser.wait_for("document.body.dataset.shown === '#/ 2'")
     assert browser.text("#moment") == "epoch 2 · step 200 · 3 of 5"
     assert browser.text("#charts .value") != before or browser.text("#totals b") == before
     go(browser, "#/neurons", at=2)
@@ -112,7 +112,7 @@ def test_the_slider_moves_everything_by_its_keys(browser, run):
 def test_an_alarm_leads_to_its_dissection_and_is_text(browser):
     assert browser.text(".alarms span") == HOSTILE[0]
     browser.click(".alarms button")
-    browser.wait_for("document.body.dataset.shown === ' 2'")
+    browser.wait_for("document.body.dataset.shown === '#/ 2'")
 
 
 def test_layers_are_taken_out_of_the_plots_and_put_back(browser):
@@ -180,9 +180,7 @@ def test_the_page_of_a_neuron_shows_its_run(browser, run):
     assert browser.evaluate("document.querySelectorAll('#candidates tbody tr').length") == 5
     assert browser.text("#candidates small") == "may be the best"
     assert browser.evaluate("document.querySelectorAll('#histogram-keys .key').length") == 2
-    browser.wait_for(
-        "document.querySelectorAll('#quality-plot [class^=bk-], #histogram-plot [class^=bk-]').length === 2"
-    )
+    browser.wait_for("document.querySelectorAll('#quality-plot .bk-Figure, #histogram-plot .bk-Figure').length === 2")
     assert "iou" in browser.text("#judges")
     browser.evaluate("document.querySelector('.ribbon button').focus()")
     browser.press("Enter")
@@ -245,6 +243,7 @@ def test_what_an_address_does_not_know_is_another_view(browser):
         ("#/nowhere", "overview"),
         ("#/neuron/head/999", "neurons"),
         ("#/concept/none", "concepts"),
+        ("#/%", "overview"),
         ("#/about", "about"),
     ):
         go(browser, address)
@@ -257,10 +256,10 @@ def test_the_dark_page_is_dark_and_redraws_its_plots(browser):
     browser.show_as(1280, 860, dark=True)
     ground = browser.evaluate("getComputedStyle(document.body).backgroundColor")
     assert sum(json.loads(ground.replace("rgb(", "[").replace(")", "]"))) < 90
-    browser.wait_for("document.querySelectorAll('#charts .plot [class^=bk-]').length >= 8")
+    browser.wait_for("document.querySelectorAll('#charts .bk-Figure').length >= 8")
     go(browser, "#/neuron/head/1")
     browser.show_as(1280, 860, dark=False)
-    browser.wait_for("document.querySelector('#quality-plot [class^=bk-]') !== null")
+    browser.wait_for("document.querySelector('#quality-plot .bk-Figure') !== null")
 
 
 def test_nothing_is_wider_than_a_phone(browser):
@@ -279,11 +278,20 @@ def test_nothing_is_wider_than_a_phone(browser):
     browser.show_as(1280, 860)
 
 
+def test_plots_that_are_gone_are_forgotten(browser):
+    go(browser, "#/neuron/head/3")
+    for at in (3, 2, 1):
+        slide(browser, at)
+    browser.wait_for("Bokeh.documents.length === document.querySelectorAll('.bk-Figure').length")
+
+
 def test_a_phone_shows_fewer_columns(browser):
     go(browser, "#/neurons")
     wide = browser.evaluate("document.querySelectorAll('#neuron-table .tabulator-col').length")
+    browser.click("[tabulator-field=label] button")
     browser.show_as(390, 844)
     browser.wait_for("document.querySelectorAll('#neuron-table .tabulator-col').length === 3")
+    browser.wait_for("document.querySelector('[tabulator-field=label]').getAttribute('aria-sort') === 'ascending'")
     browser.show_as(1280, 860)
     browser.wait_for(f"document.querySelectorAll('#neuron-table .tabulator-col').length === {wide}")
 

@@ -43,7 +43,7 @@ def test_alarms_and_pictures_of_the_run_are_in_the_page(tmp_path):
     page = written(DashboardWriter(), tmp_path, report.cycle)
     assert HOSTILE[0] in Texts(page).texts
     assert page.count('"/9j/') == 7
-    assert "1 top images, of older dissections first" in page
+    assert "1 of the top images, those of older dissections first" in page
 
 
 def test_budgets_bound_the_page(tmp_path):
