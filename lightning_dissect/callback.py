@@ -523,12 +523,11 @@ class NeuronDissection(_Callback):
         failures = [
             f"{judge.name} could not judge labels. {judge.failure}" for judge in report.evaluators if judge.failure
         ]
-        written = [_failure_of(writer, report, trainer) for writer in self._writers]
-        failures += [*seen.failures, *(failure for failure in written if failure is not None)]
         for alarm in seen.alarms:
             rank_zero_warn(f"{self._title}: {alarm.title}. {alarm.text}")
-        failures += sound_alarms(seen.alarms, report, trainer.loggers, self.on_alarm)
-        return values | rates, rates, failures
+        failures += [*seen.failures, *sound_alarms(seen.alarms, report, trainer.loggers, self.on_alarm)]
+        written = [_failure_of(writer, report, trainer) for writer in self._writers]
+        return values | rates, rates, failures + [failure for failure in written if failure is not None]
 
     def _log(self, pl_module: LightningModule, metrics: Mapping[str, float]) -> None:
         self._has_logged = True

@@ -1,6 +1,6 @@
 """Alarms: what looks at a history after every dissection and says that something goes wrong."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -50,7 +50,7 @@ class AlarmRule(Protocol):
 
     """
 
-    def check(self, history: DissectionHistory, curves: Curves) -> Iterable[Alarm]:
+    def check(self, history: DissectionHistory, curves: Curves) -> list[Alarm]:
         """Return the alarms that the last dissection raises.
 
         Args:

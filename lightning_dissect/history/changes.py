@@ -22,8 +22,11 @@ class LabelChanges:
         rows_after: Rows of the same neurons in the later snapshot, same shape.
         reliable: Whether both labels are reliable, same shape, bool.
         renamed: Whether the best candidate differs, same shape, bool; false where a label is not reliable.
-        changed: Whether no candidate that may be the best before may be the best after, same shape, bool; false where a
-            label is not reliable. Who is changed is renamed.
+        held: Whether a concept that may be the best before may be the best after, same shape, bool; false where a label
+            is not reliable.
+        changed: Whether none can be, same shape, bool; false where a label is not reliable. Where all candidates that
+            were kept may be the best, so may others that were not: then a label is neither held nor changed, unless
+            one of the candidates is found again. Who is changed is renamed.
         distance: 1 minus the cosine of the embeddings of both labels, same shape; 0 for the same name, NaN where an
             embedding is not known or a label is not reliable.
         instability: Probability that two probes of other images disagree about the best candidate, the mean of both
@@ -37,6 +40,7 @@ class LabelChanges:
     rows_after: Array
     reliable: Array
     renamed: Array
+    held: Array
     changed: Array
     distance: Array
     instability: Array
@@ -45,11 +49,6 @@ class LabelChanges:
 
     def __len__(self) -> int:
         return len(self.rows_after)
-
-    @property
-    def held(self) -> Array:
-        """Whether both labels are reliable and may be the same, shape ``(matched,)``, bool."""
-        return self.reliable & ~self.changed
 
     def shares(self, chosen: Array | None = None) -> dict[str, float]:
         """Return how many labels changed, beside what other images alone would have changed.
@@ -108,13 +107,16 @@ def compare(
     names_before, names_after = before.labels[rows_before], after.labels[rows_after]
     reliable = (names_before != "") & (names_after != "")
     renamed = reliable & (names_before != names_after)
+    held = share_contenders(before, after, rows_before, rows_after)
+    is_open = _all_contend(before)[rows_before] | _all_contend(after)[rows_after]
     had, has = coverage(before), coverage(after)
     return LabelChanges(
         rows_before=rows_before,
         rows_after=rows_after,
         reliable=reliable,
         renamed=renamed,
-        changed=reliable & ~share_contenders(before, after, rows_before, rows_after),
+        held=held,
+        changed=reliable & ~held & ~is_open,
         distance=_distances(names_before, names_after, reliable, renamed, embeddings),
         instability=1 - (before.trust["stability"][rows_before] + after.trust["stability"][rows_after]) / 2,
         gained_concepts=tuple(sorted(has - had)),
@@ -172,6 +174,13 @@ def share_contenders(before: Snapshot, after: Snapshot, rows_before: Array, rows
     new = numbering.contenders(after)[rows_after].T
     found: Array = ((old == new) & (old >= 0)).any(axis=(0, 1))
     return found
+
+
+def _all_contend(snapshot: Snapshot) -> Array:
+    """Return whether all of several candidates may be the best, so that others may be it too."""
+    is_there = snapshot.candidates >= 0
+    contend: Array = (snapshot.contenders | ~is_there).all(axis=1) & (is_there.sum(axis=1) > 1)
+    return contend
 
 
 def _checked(pairs: Array, before: Snapshot, after: Snapshot) -> Array:

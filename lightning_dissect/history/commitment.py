@@ -8,7 +8,7 @@ from lightning_dissect.history.changes import same_neurons, share_contenders
 from lightning_dissect.history.snapshot import Array, Snapshot
 
 SETTLED_AFTER = 3
-"""Dissections in a row, the last included, through which a settled label was not changed."""
+"""Dissections in a row, the last included, through which a settled label held."""
 
 
 def commitment_steps(snapshots: Iterable[Snapshot]) -> Array:

@@ -1,11 +1,12 @@
 """A run in curves: what changes from one dissection to the next, per layer and overall."""
 
 from collections.abc import Mapping
+from operator import is_not
 from types import MappingProxyType
 
 import numpy as np
 
-from lightning_dissect.history.changes import LabelChanges, compare, coverage
+from lightning_dissect.history.changes import compare, coverage
 from lightning_dissect.history.commitment import SETTLED_AFTER, is_settled
 from lightning_dissect.history.history import DissectionHistory
 from lightning_dissect.history.lifetimes import Lifetimes
@@ -16,7 +17,7 @@ CURVES: Mapping[str, str] = MappingProxyType(
     {
         "churn": "Share of the neurons with a reliable label before and now whose best candidate is another one.",
         "churn_floor": "Churn to expect of the same weights on two probes of as many other images.",
-        "changed_share": "Share of the same neurons of which no contender before is a contender now.",
+        "changed_share": "Share of the same neurons of which no contender before can be a contender now.",
         "semantic_churn": "Mean distance of the embeddings of both labels over the same neurons, 0 for the same label.",
         "coverage": "Distinct reliable labels.",
         "gained": "Reliable labels that no neuron had before.",
@@ -24,7 +25,7 @@ CURVES: Mapping[str, str] = MappingProxyType(
         "births": "Neurons that have a reliable label for the first time in the run.",
         "deaths": "Neurons that are dead now and were not before.",
         "resurrected": "Neurons that were dead before and are alive now.",
-        "settled_share": f"Share of the reliable labels that were not changed through {SETTLED_AFTER} dissections.",
+        "settled_share": f"Share of the reliable labels with a contender in common with those of {SETTLED_AFTER - 1} dissections before.",
         "half_life": "Optimiser steps after which half of the labels given so far are gone.",
         "quality": "Mean quality of the best candidates.",
         "labelled_share": "Share of the neurons with one label that is best.",
@@ -92,7 +93,7 @@ class RunCurves:
         """
         snapshots = list(history)
         known = len(self._snapshots)
-        if len(snapshots) < known or any(map(_differ, self._snapshots, snapshots[:known])):
+        if len(snapshots) < known or any(map(is_not, self._snapshots, snapshots)):
             self._begin()
         for snapshot in snapshots[len(self._snapshots) :]:
             self._add(snapshot, history.embeddings)
@@ -112,23 +113,49 @@ class RunCurves:
         self._lifetimes = Lifetimes()
 
     def _add(self, snapshot: Snapshot, embeddings: Mapping[str, Array]) -> None:
-        previous = self._snapshots[-1] if self._snapshots else None
-        changes = None if previous is None else compare(previous, snapshot, embeddings)
         is_first = self._lifetimes.add(snapshot)
+        step = _Step(self._snapshots[-1], snapshot, embeddings, is_first) if self._snapshots else None
         self._snapshots.append(snapshot)
         settled = is_settled(self._snapshots)
         values = {}
         for layer in (ALL_LAYERS, *snapshot.layers):
             chosen = np.ones(len(snapshot), np.bool_) if layer == ALL_LAYERS else _is_in(snapshot, layer)
-            found = _state(snapshot, chosen)
-            if previous is not None and changes is not None:
-                found |= _movement(previous, snapshot, changes, chosen, layer)
-                found["births"] = _count(is_first[changes.rows_after], chosen[changes.rows_after])
+            found = _state(snapshot, chosen) | (step.values(layer, chosen) if step else {})
+            found["half_life"] = self._lifetimes.half_life(None if layer == ALL_LAYERS else layer)
             if len(self._snapshots) >= SETTLED_AFTER:
                 found["settled_share"] = _share(settled, chosen & (snapshot.label >= 0))
-            found["half_life"] = self._lifetimes.half_life(None if layer == ALL_LAYERS else layer)
             values[layer] = {name: found.get(name, NAN) for name in CURVES}
         self._values.append(values)
+
+
+class _Step:
+    """What happened from one dissection to the next."""
+
+    def __init__(self, before: Snapshot, after: Snapshot, embeddings: Mapping[str, Array], is_first: Array) -> None:
+        self._before = before
+        self._after = after
+        self._changes = compare(before, after, embeddings)
+        was, is_ = before.status[self._changes.rows_before], after.status[self._changes.rows_after]
+        dead, broken = STATUSES.index("dead"), STATUSES.index("non_finite")
+        self._events = {
+            "births": is_first[self._changes.rows_after],
+            "deaths": (was != dead) & (is_ == dead),
+            "resurrected": (was == dead) & (is_ != dead) & (is_ != broken),
+        }
+
+    def values(self, layer: str, chosen: Array) -> dict[str, float]:
+        """Return the curves of the step for the neurons of a layer; those of both dissections are compared."""
+        both = chosen[self._changes.rows_after]
+        if not both.any():
+            return {}
+        had = coverage(self._before, None if layer == ALL_LAYERS else self._before.of_layer(layer))
+        has = coverage(self._after, chosen)
+        return {
+            **self._changes.shares(both),
+            **{name: float((found & both).sum()) for name, found in self._events.items()},
+            "gained": float(len(has - had)),
+            "lost": float(len(had - has)),
+        }
 
 
 def _state(snapshot: Snapshot, chosen: Array) -> dict[str, float]:
@@ -141,34 +168,10 @@ def _state(snapshot: Snapshot, chosen: Array) -> dict[str, float]:
     }
 
 
-def _movement(before: Snapshot, after: Snapshot, changes: LabelChanges, chosen: Array, layer: str) -> dict[str, float]:
-    """Compare the chosen neurons with themselves, and the concepts of all of them with those before."""
-    both = chosen[changes.rows_after]
-    was, is_ = before.status[changes.rows_before], after.status[changes.rows_after]
-    dead, broken = STATUSES.index("dead"), STATUSES.index("non_finite")
-    moved = changes.shares(both) | {
-        "deaths": _count((was != dead) & (is_ == dead), both),
-        "resurrected": _count((was == dead) & (is_ != dead) & (is_ != broken), both),
-    }
-    if both.any():
-        had = coverage(before, None if layer == ALL_LAYERS else before.of_layer(layer))
-        has = coverage(after, chosen)
-        moved |= {"gained": float(len(has - had)), "lost": float(len(had - has))}
-    return moved
-
-
 def _is_in(snapshot: Snapshot, layer: str) -> Array:
     chosen: Array = snapshot.layer == snapshot.layers.index(layer)
     return chosen
 
 
-def _count(found: Array, chosen: Array) -> float:
-    return float((found & chosen).sum()) if chosen.any() else NAN
-
-
 def _share(found: Array, chosen: Array) -> float:
     return float(found[chosen].mean()) if chosen.any() else NAN
-
-
-def _differ(one: object, other: object) -> bool:
-    return one is not other

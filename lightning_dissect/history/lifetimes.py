@@ -86,10 +86,9 @@ class Lifetimes:
             Kaplan and Meier, Nonparametric Estimation from Incomplete Observations, JASA 53, 1958.
 
         """
-        layers = self._layers if layer is None else [layer] * (layer in self._layers)
         died: Counter[float] = Counter()
         censored: Counter[float] = Counter()
-        for name in dict.fromkeys(layers):
+        for name in set(self._layers) if layer is None else {layer}:
             died.update(self._died[name])
             censored.update(self._left[name])
         lives = self._label >= 0

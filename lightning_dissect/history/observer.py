@@ -72,9 +72,10 @@ class RunObserver:
         alarms: list[Alarm] = []
         with _noting(failures, "What has changed could not be measured."):
             values = self._curves.follow(self.history)[-1]
-        for rule in self._rules:
+        curves = self._curves.arrays()
+        for rule in self._rules if values else ():
             with _noting(failures, f"The alarm {type(rule).__name__} failed."):
-                alarms += rule.check(self.history, self._curves.arrays())
+                alarms += rule.check(self.history, curves)
         return Observation(values, tuple(alarms), tuple(failures))
 
     def _open(self, dirpath: Path | None) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -48,7 +49,7 @@ class WatchList:
     significance: float = 0.01
 
     def __post_init__(self) -> None:
-        if not any(self._phrases):
+        if not self._phrases:
             raise ValueError(f"Expected `concepts` to name a concept to watch but got {self.concepts!r}.")
         for name in ("share", "significance"):
             value = getattr(self, name)
@@ -64,7 +65,8 @@ class WatchList:
             label: The label.
 
         """
-        return any(f" {phrase} " in f" {_words(label)} " for phrase in self._phrases if phrase)
+        words = f" {_words(label)} "
+        return any(f" {phrase} " in words for phrase in self._phrases)
 
     def check(self, history: DissectionHistory, curves: Curves) -> list[Alarm]:  # noqa: ARG002
         """Return the alarm that the last dissection raises, see `AlarmRule`."""
@@ -84,10 +86,10 @@ class WatchList:
         )
         return [Alarm("watch_list", "Watched concepts on the rise", text, "", float(found / total), threshold)]
 
-    @property
+    @cached_property
     def _phrases(self) -> list[str]:
         concepts = self.concepts.split(",") if isinstance(self.concepts, str) else self.concepts
-        return [_words(concept) for concept in concepts]
+        return [words for concept in concepts if (words := _words(concept))]
 
     def _watched(self, history: DissectionHistory) -> set[str]:
         """Return which concepts that were ever candidates are watched."""

@@ -19,7 +19,7 @@ def change_values(report: DissectionReport, values: Mapping[str, Mapping[str, fl
     ======================  ====================================================================================
     ``<at>churn``           share whose best candidate is another one, in ``[0, 1]``
     ``<at>churn_floor``     churn to expect of the same weights on two probes of as many other images
-    ``<at>changed_share``   share of which no contender before is a contender now
+    ``<at>changed_share``   share of which no contender before can be a contender now
     ``<at>semantic_churn``  mean distance of the embeddings of both labels, 1 - cosine, 0 for the same label
     ======================  ====================================================================================
 
@@ -31,7 +31,7 @@ def change_values(report: DissectionReport, values: Mapping[str, Mapping[str, fl
     ``<at>births``          neurons that have a reliable label for the first time in the run
     ``<at>deaths``          neurons that are dead now and were not before
     ``<at>resurrected``     neurons that were dead before and are alive now
-    ``<at>settled_share``   share of the reliable labels that were not changed through three dissections
+    ``<at>settled_share``   share of the reliable labels that held through three dissections
     ``<at>half_life``       optimiser steps after which half of the labels given so far are gone
     ``<name>/alarms``       alarms that the dissection raised
     ======================  ====================================================================================

@@ -66,3 +66,9 @@ def run_log(folder: Path) -> Path:
     """Return the log of the only run below a folder."""
     [path] = folder.rglob("*.wandb")
     return path
+
+
+def alerts(path: Path) -> list[tuple[str, str, str]]:
+    """Return title, text and level of every alert."""
+    found = [record.alert for record in records(path) if record.WhichOneof("record_type") == "alert"]
+    return [(alert.title, alert.text, alert.level) for alert in found]

@@ -247,7 +247,7 @@ def test_each_image_and_text_is_encoded_once_by_one_process(trainer_options, mak
     embeddings = 4 * encoder.dimensions * (24 + len(COLOURS))
     assert embeddings < sum(process["bytes_sent"] for process in first) / 3 < 1.5 * embeddings
     assert sum(process["bytes_sent"] for process in second) < embeddings / 8
-    assert all(process["metrics"] == first[0]["metrics"] for process in first + second)
+    assert all(process["metrics"] == of[0]["metrics"] for of in (first, second) for process in of)
 
 
 def failing(function, rank=1):
@@ -381,7 +381,7 @@ def test_a_writer_that_fails_stops_nobody(fit_two_processes, healthy_report):
     writer = SimpleNamespace(write=failing(lambda report, loggers: None, rank=0))
     reports, first, second = fit_two_processes(writers=[writer])
     assert "SimpleNamespace failed" in "".join(first[0]["warnings"])
-    assert all(process["metrics"] == first[0]["metrics"] for process in first + second)
+    assert all(process["metrics"] == of[0]["metrics"] for of in (first, second) for process in of)
     assert not second[0]["warnings"]
     assert_equal_reports([healthy_report] * 2, reports)
 

@@ -11,8 +11,9 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 from PIL import Image
 
+from lightning_dissect.history import Alarm
 from tests.helpers.colours import ColourModule
-from tests.helpers.wandb_reader import history
+from tests.helpers.wandb_reader import alerts, history
 
 KEYS = {"quality", "labelled", "dead", "non_finite", "distinct_labels"}
 
@@ -56,6 +57,27 @@ def test_an_offline_wandb_run_holds_scalars_table_and_pictures(trainer_options, 
     assert any("red" in caption for caption in panel["captions"])
     picture = Image.open(run_dir / "files" / panel["filenames"][0])
     assert np.asarray(picture.convert("RGB")).std() > 0
+
+
+def test_an_alarm_is_an_alert_and_its_count_a_scalar(trainer_options, make_dissection, offline_wandb):
+    import wandb
+
+    class Second:
+        def check(self, run, curves):
+            return [Alarm("second", "Second", "It is the second.", "", 2.0, 1.0)] if len(run) == 2 else []
+
+    trainer_options["logger"] = WandbLogger(save_dir=offline_wandb, offline=True)
+    dissection = make_dissection(alarms=[Second()])
+    with pytest.warns(match="It is the second"):
+        Trainer(**trainer_options, log_every_n_steps=1, callbacks=[dissection]).fit(ColourModule())
+    run_dir = Path(trainer_options["logger"].experiment.dir).parent
+    wandb.finish()
+    wandb.teardown()
+    path = next(run_dir.glob("*.wandb"))
+    assert alerts(path) == [("Second", "It is the second.", "WARN")]
+    rows = [row for row in history(path) if "dissection/alarms" in row]
+    assert [(row["trainer/global_step"], row["dissection/alarms"]) for row in rows] == [(2, 0), (5, 1)]
+    assert rows[1]["dissection/net_paint/churn"] == 0
 
 
 def test_tensorboard_holds_scalars_pictures_and_text(trainer_options, make_dissection, tmp_path):

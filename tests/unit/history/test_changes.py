@@ -31,6 +31,16 @@ def test_a_change_is_one_where_no_contender_is_left():
     assert changes.shares()["changed_share"] == 0.25
 
 
+def test_where_all_candidates_contend_others_may_too():
+    """Where the candidate ``rest`` contends, as all others do, none is out of the race."""
+    before, after = ["a|b|rest", "a|rest", "a", "?a|rest"], ["c", "a|c", "c|rest", "c"]
+    changes = changes_of(before, after)
+    assert changes.renamed.tolist() == [True, False, True, False]
+    assert changes.held.tolist() == [False, True, False, False]
+    assert changes.changed.tolist() == [False, False, False, False]
+    assert changes_of(["a|b"], ["c|d"]).changed.tolist() == [True]
+
+
 def test_only_reliable_labels_can_change():
     changes = changes_of(["?dog", "dog", "-", "dog", "!"], ["dog", "?cat", "dog", "-", "cat"])
     assert not changes.reliable.any()

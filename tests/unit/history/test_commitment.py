@@ -32,3 +32,7 @@ def test_a_label_settles_in_three_dissections():
     history = history_of(["z", "a"], ["a", "a"], ["a", "b"], ["a|c", "b"])
     settled = [is_settled(list(history)[: count + 1]).tolist() for count in range(4)]
     assert settled == [[False, False], [False, False], [False, False], [True, False]]
+
+
+def test_without_a_label_at_the_end_nothing_is_committed():
+    assert np.isnan(commitment_steps(history_of(["a"], ["?a"]))).all()
