@@ -55,7 +55,7 @@
       if (own === view || own === `${view}s`) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");
     }
-    const dissection = await run.dissection(at);
+    const [dissection] = await Promise.all([run.dissection(at), run.dissection(Math.max(0, at - 1))]);
     if (mine !== turn) return;
     await fill(view, subject, dissection);
     if (mine === turn) document.body.dataset.shown = `${location.hash} ${at}`;

@@ -1,6 +1,5 @@
 """The self-contained HTML page of a run."""
 
-import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -87,5 +86,4 @@ def _environment() -> jinja2.Environment:
         "library_style": Markup(library_style()),  # noqa: S704 - a file of an installed package
     }
     environment.filters["whole"] = lambda value: f"{int(value):,}"
-    environment.tests["finite"] = math.isfinite
     return environment

@@ -42,7 +42,7 @@ const tables = (() => {
   function make(node, columnsNow, { sort, link, empty }) {
     let columns = columnsNow();
     const table = new Tabulator(node, {
-      columns, data: [], maxHeight: "72vh", layout: "fitColumns", index: "id", placeholder: empty, movableColumns: false,
+      columns, data: [], maxHeight: "72vh", layout: "fitColumns", index: "id", nestedFieldSeparator: false, placeholder: empty, movableColumns: false,
       initialSort: [{ column: sort, dir: columns.find(({ field }) => field === sort).headerSortStartingDir }],
       columnDefaults: { resizable: false, vertAlign: "middle" }, headerSortElement: "<i></i>", selectableRows: false,
     });
