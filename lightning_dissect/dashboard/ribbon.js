@@ -36,7 +36,9 @@ const ribbon = (() => {
   function paint(node, { concept, kind, start, end, sure }) {
     node.className = `stretch ${kind}${sure ? " sure" : ""}`;
     node.style.flexGrow = end - start + 1;
-    if (concept >= 0) node.style.setProperty("--hue", ((concept * GOLDEN_ANGLE) % 360).toFixed(1));
+    if (concept < 0) return;
+    node.style.setProperty("--hue", ((concept * GOLDEN_ANGLE) % 360).toFixed(1));
+    node.style.setProperty("--tone", (concept % 3) - 1);
   }
 
   function title({ concept, kind, start, end }) {
