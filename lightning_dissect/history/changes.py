@@ -58,9 +58,9 @@ class LabelChanges:
 
         Returns:
             Over the neurons with a reliable label in both dissections, NaN if there is none: ``churn``, the share that
-            is renamed; ``churn_floor``, the mean of ``instability`` where it is known, the churn to expect of the same
-            weights on two probes of as many other images; ``changed_share``; and ``semantic_churn``, the mean of
-            ``distance``, NaN if one is unknown.
+            is renamed; ``churn_floor``, the mean of ``instability`` where it is known, the churn that the same
+            weights would show at least on two probes of as many other images, which may propose other candidates too;
+            ``changed_share``; and ``semantic_churn``, the mean of ``distance``, NaN if one is unknown.
 
         """
         kept = self.reliable if chosen is None else self.reliable & chosen

@@ -16,7 +16,7 @@ from lightning_dissect.types import NAN, STATUSES
 CURVES: Mapping[str, str] = MappingProxyType(
     {
         "churn": "Share of the neurons with a reliable label before and now whose best candidate is another one.",
-        "churn_floor": "Churn to expect of the same weights on two probes of as many other images.",
+        "churn_floor": "Least churn to expect of the same weights on two probes of as many other images.",
         "changed_share": "Share of the same neurons of which no contender before can be a contender now.",
         "semantic_churn": "Mean distance of the embeddings of both labels over the same neurons, 0 for the same label.",
         "coverage": "Distinct reliable labels.",
@@ -25,7 +25,7 @@ CURVES: Mapping[str, str] = MappingProxyType(
         "births": "Neurons that have a reliable label for the first time in the run.",
         "deaths": "Neurons that are dead now and were not before.",
         "resurrected": "Neurons that were dead before and are alive now.",
-        "settled_share": f"Share of the reliable labels with a contender in common with those of {SETTLED_AFTER - 1} dissections before.",
+        "settled_share": f"Share of the reliable labels that held through {SETTLED_AFTER} dissections.",
         "half_life": "Optimiser steps after which half of the labels given so far are gone.",
         "quality": "Mean quality of the best candidates.",
         "labelled_share": "Share of the neurons with one label that is best.",

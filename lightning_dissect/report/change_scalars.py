@@ -18,7 +18,7 @@ def change_values(report: DissectionReport, values: Mapping[str, Mapping[str, fl
 
     ======================  ====================================================================================
     ``<at>churn``           share whose best candidate is another one, in ``[0, 1]``
-    ``<at>churn_floor``     churn to expect of the same weights on two probes of as many other images
+    ``<at>churn_floor``     least churn to expect of the same weights on two probes of other images
     ``<at>changed_share``   share of which no contender before can be a contender now
     ``<at>semantic_churn``  mean distance of the embeddings of both labels, 1 - cosine, 0 for the same label
     ======================  ====================================================================================
