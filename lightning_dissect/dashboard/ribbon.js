@@ -2,6 +2,19 @@
 const ribbon = (() => {
   const { element } = elements;
   const GOLDEN_ANGLE = 137.508;
+  const ranks = new Map();
+
+  /** Rank concepts by how often they are a label, so that common ones get colours far apart. */
+  function rankConcepts(dissections) {
+    const counts = new Uint32Array(run.concepts.length);
+    for (const dissection of dissections) {
+      for (let row = 0; row < dissection.size; row++) {
+        const concept = dissection.label(row);
+        if (concept >= 0) counts[concept] += 1;
+      }
+    }
+    [...counts.keys()].sort((one, other) => counts[other] - counts[one]).forEach((concept, rank) => ranks.set(concept, rank));
+  }
 
   function className(dissection, row) {
     if (row < 0) return "absent";
@@ -10,6 +23,7 @@ const ribbon = (() => {
 
   /** Stretches of dissections in which a neuron has the same label. */
   function stretches(dissections, neuron) {
+    if (!ranks.size) rankConcepts(dissections);
     const found = [];
     for (const dissection of dissections) {
       const row = dissection.row(neuron);
@@ -37,8 +51,9 @@ const ribbon = (() => {
     node.className = `stretch ${kind}${sure ? " sure" : ""}`;
     node.style.flexGrow = end - start + 1;
     if (concept < 0) return;
-    node.style.setProperty("--hue", ((concept * GOLDEN_ANGLE) % 360).toFixed(1));
-    node.style.setProperty("--tone", (concept % 3) - 1);
+    const rank = ranks.get(concept);
+    node.style.setProperty("--hue", ((rank * GOLDEN_ANGLE) % 360).toFixed(1));
+    node.style.setProperty("--tone", (rank % 3) - 1);
   }
 
   function title({ concept, kind, start, end }) {
