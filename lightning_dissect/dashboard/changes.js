@@ -49,7 +49,7 @@ const changes = (choose) => {
     const found = [tables.placeColumn(), text("was", "Before"), text("is", "After")];
     if (tables.narrow.matches) return found;
     return [
-      ...found, column("sure", "Changed", ({ sure }) => (sure ? "yes" : "may be noise"), { number: true, width: 128, hint: "Whether no candidate that may be the best before may be the best after" }),
+      ...found, column("sure", "Changed", ({ sure }) => (sure ? "yes" : "may be noise"), { number: true, width: 128, hint: "Whether no concept that may be the best before can be the best after" }),
       column("quality", "Quality", ({ quality }) => number(quality), { number: true, width: 104 }),
     ];
   }

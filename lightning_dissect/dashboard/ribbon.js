@@ -35,14 +35,14 @@ const ribbon = (() => {
     return found;
   }
 
-  /** Whether no concept that may be the best before may be the best after; what has no label does not change. */
   function changed(dissections, neuron, last, after, rowAfter) {
     const before = dissections[last.end];
     return differ(before, before.row(neuron), after, rowAfter);
   }
 
+  /** Whether no concept that may be the best before can be the best after; what has no label does not change. */
   function differ(before, rowBefore, after, rowAfter) {
-    if (before.label(rowBefore) < 0 || after.label(rowAfter) < 0) return false;
+    if (before.label(rowBefore) < 0 || after.label(rowAfter) < 0 || before.isOpen(rowBefore) || after.isOpen(rowAfter)) return false;
     const contenders = before.contenders(rowBefore);
     return ![...after.contenders(rowAfter)].some((concept) => contenders.has(concept));
   }

@@ -90,6 +90,12 @@ const run = (() => {
       return new Set(this.candidates(row).filter(({ contends }) => contends).map(({ concept }) => concept));
     }
 
+    /** Whether all of several candidates may be the best, so that concepts that are not among them may be it too. */
+    isOpen(row) {
+      const found = this.candidates(row);
+      return found.length > 1 && found.every(({ contends }) => contends);
+    }
+
     quality(row) {
       const found = this.cell("qualities", row);
       return found === null ? null : correlation(found);

@@ -44,6 +44,7 @@ def _snapshot(best, names, images, progress, generator):
     contenders = np.zeros((size, width), np.bool_)
     contenders[:, 0] = True
     contenders[status == STATUSES.index("ambiguous"), 1] = True
+    contenders[:: width + 2] = True
     candidates[dead], qualities[dead], contenders[dead] = -1, np.nan, False
     layer = np.arange(size, dtype=np.int32) * len(LAYERS) // size
     starts = np.searchsorted(layer, np.arange(len(LAYERS)))
