@@ -33,33 +33,34 @@ TRANSFORM = v2.Compose(
 SHOWN = ("quality", "coverage", "gained", "lost", "churn", "churn_floor", "changed_share", "settled_share")
 
 
-class PhotoSorter(LightningModule):
-    """A network whose first stages can see and whose last stages know nothing yet."""
+class Pupil(LightningModule):
+    """A network whose first stages can see and whose last stages are new and learn what a teacher says of photos."""
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.net = load_efficientnet_lite("lite0").train()
-        self.net.reset_classifier(num_classes)
-        for new in (self.net.blocks[5:], self.net.conv_head, self.net.bn2):
+        self.net = load_efficientnet_lite("lite0")
+        self.known = torch.nn.Sequential(self.net.conv_stem, self.net.bn1, self.net.blocks[:5])
+        for new in (self.net.blocks[5:], self.net.conv_head, self.net.bn2, self.net.classifier):
             for module in new.modules():
                 if hasattr(module, "reset_parameters"):
                     module.reset_parameters()
-        for known in (self.net.conv_stem, self.net.bn1, self.net.blocks[:5]):
-            known.requires_grad_(False)
 
     def forward(self, images):
         return self.net(images)
 
     def training_step(self, batch, batch_idx):
-        images, groups = batch
-        return cross_entropy(self(images), groups)
+        features, answers = batch
+        head = self.net.bn2(self.net.conv_head(self.net.blocks[5:](features)))
+        return cross_entropy(self.net.forward_head(head), answers)
 
     def validation_step(self, batch, batch_idx):
-        images, groups = batch
-        self.log("accuracy", (self(images).argmax(dim=1) == groups).float().mean(), prog_bar=True)
+        images, answers = batch
+        right = self(images).argmax(dim=1) == answers.argmax(dim=1)
+        self.log("accuracy", right.float().mean(), prog_bar=True)
 
     def configure_optimizers(self):
-        return torch.optim.AdamW([weight for weight in self.parameters() if weight.requires_grad], lr=1e-3)
+        new = (self.net.blocks[5:], self.net.conv_head, self.net.bn2, self.net.classifier)
+        return torch.optim.AdamW([weight for part in new for weight in part.parameters()], lr=1e-3)
 
 
 class Accident(Callback):

@@ -1,6 +1,6 @@
-"use strict";
 /** What evaluators say of labels: marks in the table, and images framed by their answers in the details. */
-const judging = ({ roles, evaluators, neurons }, { element, breakable, number, picture }) => {
+const judging = ({ roles, evaluators, neurons }, picture) => {
+  const { element, breakable, number, percent, word, mark } = elements;
   const byId = (id) => document.getElementById(id);
   const JUDGES = [...evaluators.keys()].filter((judge) => Object.values(neurons).some(([, verdicts]) => verdicts[judge]));
   const SEVERAL = JUDGES.length > 1;
@@ -31,21 +31,6 @@ const judging = ({ roles, evaluators, neurons }, { element, breakable, number, p
     const verdicts = given.flatMap((verdict, judge) => (verdict ? [verdictOf(judge, verdict)] : []));
     const yeses = verdicts.filter(({ yes }) => yes).length;
     return { images, verdicts, count: verdicts.length, yeses, share: verdicts.length ? yeses / verdicts.length : null };
-  }
-
-  function word(yes) {
-    return yes ? "yes" : "no";
-  }
-
-  function mark(yes) {
-    const node = element("span", `mark ${word(yes)}`);
-    node.setAttribute("role", "img");
-    node.setAttribute("aria-label", word(yes));
-    return node;
-  }
-
-  function share(value) {
-    return value === null ? "–" : `${(100 * value).toFixed(0)} %`;
   }
 
   /** The cell of the table of neurons: a mark for each judge, in their order. */
@@ -120,12 +105,12 @@ const judging = ({ roles, evaluators, neurons }, { element, breakable, number, p
     head.scope = "row";
     head.append(button);
     says.append(mark(verdict.yes), ` ${word(verdict.yes)}`);
-    if (verdict.shuffled !== null) says.append(element("small", "", `to others ${share(verdict.shuffled)}`));
+    if (verdict.shuffled !== null) says.append(element("small", "", `to others ${percent(verdict.shuffled)}`));
     says.title = "Below: the share of labels of other neurons to which it says yes on these images";
     line.append(
       head, says, measured("Top images", counted(ofRole(judgement, verdict.answers, "top"))),
-      measured("Precision", share(verdict.precision)), measured("Recall", share(verdict.recall)),
-      measured("Discrimination", share(verdict.discrimination), verdict.chance === null ? "" : `chance ${share(verdict.chance)}`),
+      measured("Precision", percent(verdict.precision)), measured("Recall", percent(verdict.recall)),
+      measured("Discrimination", percent(verdict.discrimination), verdict.chance === null ? "" : `chance ${percent(verdict.chance)}`),
       measured("Mean score", number(meanScore(judgement, verdict)), score),
     );
     return line;

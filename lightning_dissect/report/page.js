@@ -1,4 +1,5 @@
 (() => {
+  const { element, percent, number, small, interval, bar, breakable, dot } = elements;
   const CHUNK = 40;
   const VERDICTS = ["fits", "too specific", "too generic", "beside", "undecided"];
   const ERRS = new Set(VERDICTS.slice(1, 4));
@@ -11,7 +12,7 @@
   const headers = [...document.querySelectorAll("#neurons th[data-key]")];
   const columns = data.metrics.filter((metric) => headers.some((header) => header.dataset.key === keyOf(metric)));
 
-  const judges = judging(data.judges, { element, breakable, number, picture });
+  const judges = judging(data.judges, picture);
 
   const neurons = data.neurons.map(([layer, unit, status, candidates, images, trust, specificity], order) => {
     const [low, high, chance, untrained, explained, contenders = []] = trust;
@@ -42,65 +43,19 @@
   let built = 0;
   let opened = -1;
 
-  /** Build an element; text only ever becomes text, never markup. */
-  function element(tag, className, text) {
-    const node = document.createElement(tag);
-    if (className) node.className = className;
-    if (text !== undefined) node.textContent = text;
-    return node;
-  }
-
-  function percent(value) {
-    return `${(100 * value).toFixed(0)} %`;
-  }
-
-  function small(value) {
-    return value !== null && value < 1e-3 ? "<0.001" : number(value);
-  }
-
-  function number(value) {
-    if (value === null) return "–";
-    const size = Math.abs(value);
-    return size >= 1e5 || (size > 0 && size < 1e-3) ? value.toExponential(2) : value.toFixed(3);
-  }
-
   /** A text as the search box would hold it. */
   function plain(text) {
     return text.replace(/\s+/g, " ").trim().toLowerCase();
   }
 
   function picture(id) {
-    if (!(id in data.images)) return element("span", "blank");
-    const image = element("img");
-    image.alt = `Image ${id}`;
-    image.decoding = "async";
-    image.src = `data:image/jpeg;base64,${data.images[id]}`;
-    return image;
-  }
-
-  function bar(quality) {
-    const outer = element("span", "bar");
-    const inner = element("i", quality < 0 ? "below" : "");
-    inner.style.width = `${100 * Math.min(1, Math.abs(quality ?? 0))}%`;
-    outer.append(inner);
-    return outer;
-  }
-
-  /** A name that may break after its dots and underscores. */
-  function breakable(tag, className, name) {
-    const node = element(tag, className);
-    node.append(...name.split(/(?<=[._])/).flatMap((part) => [part, element("wbr")]));
-    return node;
+    return elements.picture(id, data.images[id]);
   }
 
   function cell(className, text) {
     const node = element("td", className);
     node.append(element("span", text ? "" : "none", text || "–"));
     return node;
-  }
-
-  function className(status) {
-    return status.replaceAll(" ", "-");
   }
 
   /** A label with its rivals and the side that it errs on, if it has any. */
@@ -117,10 +72,6 @@
     if (neuron.quality !== null) node.append(bar(neuron.quality));
     if (neuron.judged) node.append(element("small", "", interval(neuron)));
     return node;
-  }
-
-  function interval({ low, high }) {
-    return low === null ? "–" : `${low.toFixed(2)} to ${high.toFixed(2)}`;
   }
 
   function metricCell(neuron, metric) {
@@ -149,7 +100,7 @@
     const state = element("td", "state");
     const pictures = element("td", "pictures");
     score.dataset.name = "score";
-    state.append(element("span", `dot ${className(neuron.status)}`, neuron.status));
+    state.append(dot(neuron.status));
     const strip = element("button", "strip");
     strip.type = "button";
     strip.setAttribute("aria-label", `Details of ${neuron.name}, unit ${neuron.unit}`);

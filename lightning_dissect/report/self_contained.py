@@ -13,14 +13,14 @@ PACKAGE = "lightning_dissect"
 def page_environment(room: str, name: str, *parts: str) -> jinja2.Environment:
     """Return where the template ``<name>.html.j2`` of a page is found, with what its head needs as globals.
 
-    These are ``style``, the base of all pages, then ``<name>.css`` and that of each part; ``script``, which is the
-    ``.js`` of each part and then ``<name>.js``; and ``script_hash``, by which the page's policy
-    (Content-Security-Policy) admits this script and no other. Whatever the template is given is escaped.
+    These are ``style``, the base of all pages and then the ``.css`` of each part and ``<name>.css``; ``script``, their
+    ``.js`` in the same order; and ``script_hash``, by which the page's policy (Content-Security-Policy) admits this
+    script and no other. Whatever the template is given is escaped.
 
     Args:
         room: Folder of the package in which the files lie.
         name: Name of template, style and script.
-        parts: Names of further styles and scripts.
+        parts: Further styles and scripts, as ``<room>/<name>``; either file may be missing.
 
     Example:
         >>> environment = page_environment("report", "page")
@@ -37,15 +37,27 @@ def page_environment(room: str, name: str, *parts: str) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style = "".join(_asset(room, f"{part}.css") for part in (name, *parts))
-    script = "".join(_asset(room, f"{part}.js") for part in (*parts, name))
+    assets = [*parts, f"{room}/{name}"]
+    script = "".join(_asset(f"{asset}.js") for asset in assets)
     environment.globals |= {
-        "style": Markup(_asset("report", "base.css") + style),  # noqa: S704 - files of this package
-        "script": Markup(script),  # noqa: S704 - files of this package
-        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
+        "style": Markup("".join(_asset(f"{asset}.css") for asset in ("report/base", *assets))),  # noqa: S704 - our own
+        "script": Markup(script),  # noqa: S704 - our own
+        "script_hash": script_hash(script),
     }
     return environment
 
 
-def _asset(room: str, name: str) -> str:
-    return files(PACKAGE).joinpath(room, name).read_text(encoding="utf-8")
+def script_hash(script: str) -> str:
+    """Return what names a script in a page's policy, after ``sha256-``.
+
+    Example:
+        >>> script_hash("")
+        '47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='
+
+    """
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+
+
+def _asset(path: str) -> str:
+    file = files(PACKAGE).joinpath(path)
+    return file.read_text(encoding="utf-8") if file.is_file() else ""

@@ -43,12 +43,28 @@ def thumbnails(report: DissectionReport, budget: int = 8_000_000) -> dict[int, s
         for sample_id in _by_rank(_judged_ids(report.neurons))
         if sample_id in report.images and sample_id not in shown
     ]
-    encoded = _encoded(report, top, _side(top, budget * (1 - JUDGED_SHARE) if others else budget), budget)
+    encoded = _encoded(report, top, fitting_side(len(top), budget * (1 - JUDGED_SHARE) if others else budget), budget)
     if len(encoded) < len(top):
         return encoded
     left = budget - sum(map(len, encoded.values()))
     sides = [side for side in SIDES if side <= JUDGED_SIDE]
-    return encoded | _encoded(report, others, _side(others, left, sides), left)
+    return encoded | _encoded(report, others, fitting_side(len(others), left, sides), left)
+
+
+def fitting_side(count: int, budget: float, sides: Sequence[int] = SIDES) -> int:
+    """Return the largest side at which, by a typical photo, so many pictures fit a budget, or the smallest.
+
+    Args:
+        count: How many pictures.
+        budget: Most characters of base64 in all.
+        sides: Sides in pixels, the largest first.
+
+    Example:
+        >>> fitting_side(100, budget=500_000), fitting_side(10_000, budget=500_000)
+        (96, 56)
+
+    """
+    return next((side for side in sides if count * _typical_length(side) <= budget), sides[-1])
 
 
 def _encoded(report: DissectionReport, ids: Sequence[int], side: int, budget: int) -> dict[int, str]:
@@ -74,10 +90,6 @@ def _by_rank(ids: Sequence[Sequence[int]]) -> list[int]:
     """Return the first of every list before the second of any, none of them twice."""
     ranks = max(map(len, ids), default=0)
     return list(dict.fromkeys(each[rank] for rank in range(ranks) for each in ids if rank < len(each)))
-
-
-def _side(ids: Sequence[int], budget: float, sides: Sequence[int] = SIDES) -> int:
-    return next((side for side in sides if len(ids) * _typical_length(side) <= budget), sides[-1])
 
 
 def _typical_length(side: int) -> float:

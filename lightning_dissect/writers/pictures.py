@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,37 @@ class PicturesWriter:
         write_whole(_index_path(report.dirpath, report.cycle), json.dumps(names, separators=(",", ":")) + "\n")
 
 
+class PictureFolder:
+    """What `PicturesWriter` wrote of a run, for pages that show many of its dissections.
+
+    Args:
+        dirpath: Folder of the reports' run.
+
+    Example:
+        >>> PictureFolder(Path("nowhere")).names(cycle=3)
+        {}
+
+    """
+
+    def __init__(self, dirpath: Path) -> None:
+        self.dirpath = dirpath
+        self._known: dict[Path, tuple[int, dict[int, str]]] = {}
+
+    def names(self, cycle: int) -> Mapping[int, str]:
+        """Return the file of each image's picture, see `PictureSource`; none if none were written."""
+        index = _index_path(self.dirpath, cycle)
+        if not index.exists():
+            return {}
+        written = index.stat().st_mtime_ns
+        if self._known.get(index, (-1, {}))[0] != written:
+            self._known[index] = written, _picture_names(index)
+        return self._known[index][1]
+
+    def read(self, name: str, side: int) -> Picture | None:
+        """Return a picture no larger than it has to be, see `PictureSource`; ``None`` if it cannot be read."""
+        return _read_picture(self.dirpath / "pictures" / name, side)
+
+
 def read_pictures(dirpath: Path, cycle: int) -> dict[int, Picture]:
     """Read what `PicturesWriter` wrote of one dissection.
 
@@ -68,13 +99,17 @@ def read_pictures(dirpath: Path, cycle: int) -> dict[int, Picture]:
 
     """
     index = _index_path(dirpath, cycle)
-    names: dict[str, str] = json.loads(index.read_text(encoding="utf-8")) if index.exists() else {}
-    pictures = ((int(sample_id), _read_picture(index.parent / name)) for sample_id, name in names.items())
+    names = _picture_names(index) if index.exists() else {}
+    pictures = ((sample_id, _read_picture(index.parent / name)) for sample_id, name in names.items())
     return {sample_id: picture for sample_id, picture in pictures if picture is not None}
 
 
 def _index_path(dirpath: Path, cycle: int) -> Path:
     return dirpath / "pictures" / f"index-{cycle:04d}.json"
+
+
+def _picture_names(index: Path) -> dict[int, str]:
+    return {int(sample_id): name for sample_id, name in json.loads(index.read_text(encoding="utf-8")).items()}
 
 
 def _content_id(picture: Picture) -> int:
@@ -88,9 +123,12 @@ def _write_picture(path: Path, picture: Picture) -> None:
     draft.replace(path)
 
 
-def _read_picture(path: Path) -> Picture | None:
+def _read_picture(path: Path, side: int | None = None) -> Picture | None:
+    """Return a picture as it is, or decoded to the smallest size whose sides are not below one (JPEG can)."""
     try:
         with Image.open(path) as image:
+            if side is not None:
+                image.draft("RGB", (side, side))
             return np.asarray(image.convert("RGB"))
     except OSError:
         return None

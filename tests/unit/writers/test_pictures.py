@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from lightning_dissect.writers import PicturesWriter, read_pictures
+from lightning_dissect.writers import PictureFolder, PicturesWriter, read_pictures
 from tests.helpers.small_report import small_report
 
 
@@ -45,3 +45,23 @@ def test_without_a_folder_or_pictures_nothing_is_written(tmp_path):
     PicturesWriter().write(small_report(), [])
     PicturesWriter().write(replace(small_report(tmp_path), images={}), [])
     assert not (tmp_path / "pictures").exists()
+
+
+def test_a_folder_of_pictures_knows_them_by_cycle_and_reads_them_small(tmp_path):
+    report = small_report(tmp_path, images={3: np.full((400, 600, 3), 90, np.uint8)})
+    PicturesWriter().write(report, [])
+    folder = PictureFolder(tmp_path)
+    [name] = folder.names(report.cycle).values()
+    assert folder.names(report.cycle) is folder.names(report.cycle)
+    assert folder.read(name, side=96).shape == (100, 150, 3)
+    assert folder.read("none.jpg", side=96) is None
+    assert folder.names(report.cycle + 1) == {}
+
+
+def test_a_folder_of_pictures_notices_that_an_index_was_replaced(tmp_path):
+    report = small_report(tmp_path)
+    PicturesWriter().write(report, [])
+    folder = PictureFolder(tmp_path)
+    folder.names(report.cycle)
+    PicturesWriter().write(replace(report, images={5: report.images[5]}), [])
+    assert list(folder.names(report.cycle)) == [5]

@@ -4,10 +4,9 @@ from tests.helpers.small_report import small_report
 
 
 def test_every_writer_has_a_name_and_the_default_is_all_of_them():
-    assert {"csv", "html", "json", "pictures", "tensorboard", "wandb"} <= set(WRITERS)
-    assert {type(WRITERS.resolve(name)) for name in ("csv", "html", "json", "pictures", "tensorboard", "wandb")} == {
-        type(writer) for writer in default_writers()
-    }
+    names = {"csv", "dashboard", "html", "json", "pictures", "tensorboard", "wandb"}
+    assert names <= set(WRITERS)
+    assert {type(WRITERS.resolve(name)) for name in names} == {type(writer) for writer in default_writers()}
     assert all(isinstance(writer, ReportWriter) for writer in default_writers())
 
 
