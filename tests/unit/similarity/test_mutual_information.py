@@ -33,3 +33,9 @@ def test_shifted_rows_stand_tile_beside_tile():
     shifted_rows(values, np.array([2, 0]), 10.0, np.array([1.0, 2.0]), shifted)
     expected = 10 * values[[2, 0]] - np.array([[1.0], [2.0]])
     np.testing.assert_allclose(np.concatenate(list(shifted), axis=1), expected)
+
+
+def test_shifted_rows_begin_anywhere_and_leave_no_number_unset():
+    shifted = np.full((2, 1, 2), np.nan, dtype=np.float32)
+    shifted_rows(np.arange(8.0).reshape(2, 4), np.array([1]), 10.0, np.array([1.0]), shifted, 1)
+    assert shifted[:, 0].tolist() == [[49, 59], [69, 0]]
