@@ -90,10 +90,10 @@ const run = (() => {
       return new Set(this.candidates(row).filter(({ contends }) => contends).map(({ concept }) => concept));
     }
 
-    /** Whether all of several candidates may be the best, so that concepts that are not among them may be it too. */
+    /** Whether more than half of several candidates may be the best, so that others may be it too. */
     isOpen(row) {
       const found = this.candidates(row);
-      return found.length > 1 && found.every(({ contends }) => contends);
+      return found.length > 1 && 2 * found.filter(({ contends }) => contends).length > found.length;
     }
 
     quality(row) {

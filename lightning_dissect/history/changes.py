@@ -24,9 +24,9 @@ class LabelChanges:
         renamed: Whether the best candidate differs, same shape, bool; false where a label is not reliable.
         held: Whether a concept that may be the best before may be the best after, same shape, bool; false where a label
             is not reliable.
-        changed: Whether none can be, same shape, bool; false where a label is not reliable. Where all candidates that
-            were kept may be the best, so may others that were not: then a label is neither held nor changed, unless
-            one of the candidates is found again. Who is changed is renamed.
+        changed: Whether none can be, same shape, bool; false where a label is not reliable. Where more than half of
+            the candidates that were kept may be the best, so may others that were not: then a label is neither held
+            nor changed, unless one of the contenders is found again. Who is changed is renamed.
         distance: 1 minus the cosine of the embeddings of both labels, same shape; 0 for the same name, NaN where an
             embedding is not known or a label is not reliable.
         instability: Probability that two probes of other images disagree about the best candidate, the mean of both
@@ -108,7 +108,7 @@ def compare(
     reliable = (names_before != "") & (names_after != "")
     renamed = reliable & (names_before != names_after)
     held = share_contenders(before, after, rows_before, rows_after)
-    is_open = _all_contend(before)[rows_before] | _all_contend(after)[rows_after]
+    is_open = _is_open(before)[rows_before] | _is_open(after)[rows_after]
     had, has = coverage(before), coverage(after)
     return LabelChanges(
         rows_before=rows_before,
@@ -176,10 +176,11 @@ def share_contenders(before: Snapshot, after: Snapshot, rows_before: Array, rows
     return found
 
 
-def _all_contend(snapshot: Snapshot) -> Array:
-    """Return whether all of several candidates may be the best, so that others may be it too."""
+def _is_open(snapshot: Snapshot) -> Array:
+    """Return whether more than half of several candidates may be the best, so that others may be it too."""
     is_there = snapshot.candidates >= 0
-    contend: Array = (snapshot.contenders | ~is_there).all(axis=1) & (is_there.sum(axis=1) > 1)
+    several = is_there.sum(axis=1)
+    contend: Array = (several > 1) & (2 * (snapshot.contenders & is_there).sum(axis=1) > several)
     return contend
 
 

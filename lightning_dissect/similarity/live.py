@@ -18,7 +18,7 @@ def finite_neurons(activations: Tensor) -> Tensor:
         tensor([ True, False])
 
     """
-    low, high = torch.aminmax(activations, dim=0)
+    low, high = activations.amin(dim=0), activations.amax(dim=0)
     return low.isfinite() & high.isfinite()
 
 
@@ -39,6 +39,6 @@ def live_neurons(activations: Tensor) -> Tensor:
         tensor([ True, False, False])
 
     """
-    low, high = (bound.to(torch.float64) for bound in torch.aminmax(activations, dim=0))
+    low, high = activations.amin(dim=0).to(torch.float64), activations.amax(dim=0).to(torch.float64)
     rounding = 16 * torch.finfo(torch.float32).eps * torch.maximum(low.abs(), high.abs())
     return low.isfinite() & high.isfinite() & (high - low > rounding)

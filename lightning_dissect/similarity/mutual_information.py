@@ -15,13 +15,10 @@ from lightning_dissect.similarity.base import identity, score_all
 from lightning_dissect.similarity.concept_blocks import check_activations, score_blocks
 from lightning_dissect.similarity.live import live_neurons
 from lightning_dissect.similarity.top_images import limited_top_k, top_rows
-from lightning_dissect.similarity.top_likelihood import TopLikelihood
+from lightning_dissect.similarity.top_likelihood import LANES, TopLikelihood
 from lightning_dissect.threads import run_in_threads
 
-TILE = 128
-"""Concepts that the compiled loop takes at once: eight registers of float64."""
-
-TILES_AT_ONCE = 4
+TILES_AT_ONCE = 12
 """Tiles that a thread reads at once: the rows of a large matrix are far apart, and each is worth the way only once."""
 
 
@@ -88,7 +85,8 @@ class PointwiseMutualInformation:
         membership: Probability that the image of rank j belongs to the neuron's top, shape ``(top_k,)``.
         epsilon: Least value of a factor.
         prior_weight: Weight :math:`\lambda` of the mean over neurons.
-        max_bytes: Most bytes that an intermediate tensor may take; each thread holds a few of them.
+        max_bytes: Most bytes that an intermediate tensor may take; each thread holds a few of them. The compiled loop
+            takes no fewer than 32 concepts at a time, 128 bytes per image and 256 per neuron.
 
     Example:
         >>> presence = ConceptPresence(torch.eye(3), temperature=1.0)
@@ -147,7 +145,7 @@ class PointwiseMutualInformation:
         """Yield ranges of concepts whose similarities are made at once; all where they are there already."""
         matrix = self.presence.concept_matrix
         width = self.max_bytes // (matrix.shape[0] * matrix.image_factors.element_size())
-        width = concepts if matrix.is_kept else max(1, width)
+        width = concepts if matrix.is_kept else max(1, width // LANES * LANES or width)
         for start in range(0, concepts, width):
             yield slice(start, min(start + width, concepts))
 
@@ -155,7 +153,6 @@ class PointwiseMutualInformation:
         self, likelihood: TopLikelihood, values: Tensor, images: Tensor, neurons: Tensor, scores: Tensor, sums: Tensor
     ) -> None:
         """Write the log-likelihood of some concepts and the logarithms of its sums of exponentials over neurons."""
-        tile = max(1, min(TILE, self.max_bytes // (8 * max(len(neurons), len(images)))))
         temperature, normaliser = self.presence.temperature, self.presence.normaliser[images]
 
         def by_torch(part: slice) -> None:
@@ -165,6 +162,7 @@ class PointwiseMutualInformation:
             scores[neurons, part] = found
 
         if not runs_compiled(values):
+            tile = max(1, self.max_bytes // (8 * max(len(neurons), len(images))))
             for start in range(0, scores.shape[1], tile):
                 by_torch(slice(start, start + tile))
             return
@@ -174,53 +172,61 @@ class PointwiseMutualInformation:
         shift, write = compiled(shifted_rows), compiled(write_rows)
 
         def by_numba(part: slice) -> None:
-            width = part.stop - part.start
-            count, size = (width // tile, tile) if width % tile == 0 else (1, width)
-            logits = np.empty((count, len(taken), size), dtype=np.float32)
-            shift(_float32(similarities[:, part]), taken, temperature, offsets, logits)
-            for place, probability in enumerate(np.exp(logits, out=logits)):
-                columns = slice(part.start + place * size, part.start + (place + 1) * size)
-                found, totals[columns] = likelihood.by_numba(probability)
+            tiles = range(part.start, part.stop, LANES)
+            logits = np.empty((len(tiles), len(taken), LANES), dtype=np.float32)
+            source, first = _readable(similarities, part)
+            shift(source, taken, temperature, offsets, logits, first)
+            for start, probability in zip(tiles, logits, strict=True):
+                columns = slice(start, min(start + LANES, part.stop))
+                found, total = likelihood.by_numba(np.exp(probability, out=probability))
+                totals[columns] = total[: columns.stop - start]
                 write(found, live, results[:, columns])
 
-        at_once = max(1, min(TILES_AT_ONCE, self.max_bytes // (4 * tile * len(taken))))
-        run_in_threads(by_numba, scores.shape[1], tile * at_once)
+        at_once = max(1, min(TILES_AT_ONCE, self.max_bytes // (4 * LANES * len(taken))))
+        run_in_threads(by_numba, scores.shape[1], LANES * at_once)
 
 
-def _float32(values: Array) -> Array:
-    """Return what the compiled loop can read: it has no half precision."""
-    return values.astype(np.float32) if values.dtype == np.float16 else values
+def _readable(values: Array, part: slice) -> tuple[Array, int]:
+    """Return values that the compiled loop can read, which has no half precision, and where a part begins in them."""
+    return (values[:, part].astype(np.float32), 0) if values.dtype == np.float16 else (values, part.start)
 
 
 def write_rows(values: Array, rows: Array, written: Array) -> None:
     """Write ``written[rows] = values`` as NumPy does, in the dtype of what is written, only faster.
 
     Args:
-        values: Shape ``(chosen, concepts)``.
+        values: Shape ``(chosen, concepts)``; what ``written`` has no columns for is left out.
         rows: Shape ``(chosen,)``.
         written: Shape ``(neurons, concepts)``.
 
     """
     for place in range(len(rows)):
         row = rows[place]
-        for concept in range(values.shape[1]):
+        for concept in range(written.shape[1]):
             written[row, concept] = values[place, concept]
 
 
-def shifted_rows(values: Array, rows: Array, factor: float, offsets: Array, shifted: Array) -> None:
-    """Write ``factor * values[rows] - offsets``, tile beside tile.
+def shifted_rows(  # noqa: PLR0917
+    values: Array, rows: Array, factor: float, offsets: Array, shifted: Array, first: int = 0
+) -> None:
+    """Write ``factor * values[rows] - offsets``, tile beside tile, and zeros in what is left of the last tile.
 
     Args:
-        values: Shape ``(images, tiles * concepts)``.
+        values: Shape ``(images, concepts)``.
         rows: Shape ``(chosen,)``.
         factor: Any number.
         offsets: Shape ``(chosen,)``.
-        shifted: What is written, shape ``(tiles, chosen, concepts)``.
+        shifted: What is written, shape ``(tiles, chosen, concepts of a tile)``.
+        first: Concept with which the first tile begins.
 
     """
-    tiles, chosen, concepts = shifted.shape
+    tiles, chosen, width = shifted.shape
     for place in range(chosen):
         row, offset = rows[place], offsets[place]
         for tile in range(tiles):
-            for concept in range(concepts):
-                shifted[tile, place, concept] = factor * values[row, tile * concepts + concept] - offset
+            start = first + tile * width
+            known = min(width, values.shape[1] - start)
+            source, target = values[row, start : start + known], shifted[tile, place]
+            for concept in range(known):
+                target[concept] = factor * source[concept] - offset
+            target[known:] = 0.0

@@ -1,22 +1,18 @@
 """What it costs to hand out a neuron's top activations in the order of a concept."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from lightning_dissect.compiled import Array, compiled
+from lightning_dissect.similarity.digit_order import ascending_order
 from lightning_dissect.threads import run_in_threads
 
 SORTED_AT_ONCE = 2**17
 """Similarities that a thread sorts at a time."""
 
-FEW_NEURONS = 512
-"""Neurons whose top images are met together: many, for an image to be in the top of a dozen, yet fitting a cache."""
-
-HANDED_OUT_AT_ONCE = 2**18
-"""Values that are handed out before they are compared, where a concept has fewer."""
+KEYS_AT_ONCE = 2**18
+"""Top images of pairs that a thread sorts before it compares them: enough to be worth a call, yet fitting a cache."""
 
 
 def order_cost_by_torch(values: Tensor, rows: Tensor, similarities: Tensor, power: float, max_bytes: int) -> Tensor:
@@ -55,8 +51,10 @@ def order_cost_by_torch(values: Tensor, rows: Tensor, similarities: Tensor, powe
 class CompiledOrderCost:
     """Finds the cost as `order_cost_by_torch` does, on the CPU and where numba is installed.
 
-    Nothing is sorted for a pair. The images are sorted once per concept and met in that order, least similar first;
-    each knows the neurons that have it among their top images and hands each of them the value that it has there.
+    The images are sorted once per concept. Then a pair sorts no similarities but small integers, in place: the place of
+    an image in the concept's order, followed in its lowest bits by its place in the neuron's. So equally similar images
+    are in the order of the neuron, and the lowest bits say where the value stands that each image hands out.
+    NumPy sorts such integers with vector instructions where the processor has them (those of AVX2 from NumPy 2 on).
 
     Args:
         values: Activations of each neuron's top images, most activating first, shape ``(neurons, top_k)``.
@@ -66,11 +64,13 @@ class CompiledOrderCost:
     """
 
     def __init__(self, values: Tensor, rows: Tensor, power: float) -> None:
-        self._neurons, self._power = len(rows), power
+        self._values, self._power = values.numpy(), power
+        self._ascending = np.ascontiguousarray(self._values[:, ::-1])
         self._images, places = np.unique(rows.numpy(), return_inverse=True)
-        places, own = places.reshape(rows.shape), values.numpy()
-        groups = [slice(start, start + FEW_NEURONS) for start in range(0, len(rows), FEW_NEURONS)]
-        self._groups = [_Group.of(own[group], places[group], len(self._images)) for group in groups]
+        self._places = places.reshape(rows.shape).astype(np.min_scalar_type(len(self._images)))
+        step = 2 ** (rows.shape[1] - 1).bit_length()
+        key = key_type(len(self._images) * step)
+        self._ranks, self._step, self._mask = np.arange(rows.shape[1], dtype=key), key(step), key(step - 1)
 
     def of(self, similarities: Tensor) -> Tensor:
         """Return the cost for some concepts.
@@ -82,100 +82,95 @@ class CompiledOrderCost:
             Shape ``(neurons, concepts)``, float64.
 
         """
-        cost = torch.empty(self._neurons, similarities.shape[1], dtype=torch.float64)
+        cost = torch.empty(len(self._values), similarities.shape[1], dtype=torch.float64)
         concepts, results = similarities.detach().numpy().T, cost.numpy()
-        hand, compare = compiled(hand_out), compiled(mean_powers, reassociate=True)
 
         def fill(part: slice) -> None:
-            orders, tied = _ascending(np.take(concepts[part], self._images, axis=1))
-            found, start = np.empty((len(orders), self._neurons)), 0
-            for group in self._groups:
-                neurons = slice(start, start + len(group.ascending))
-                count = min(len(orders), max(1, HANDED_OUT_AT_ONCE // group.ascending.size))
-                room = np.empty((count, *group.ascending.shape), group.ascending.dtype)
-                for first in range(0, len(orders), count):
-                    some = slice(first, min(first + count, len(orders)))
-                    handed_out = room[: some.stop - first]
-                    hand(orders[some], tied[some], group.starts, group.neurons, group.values, handed_out)
-                    compare(group.ascending, handed_out, self._power, found[some, neurons])
-                start = neurons.stop
-            results[:, part] = found.T
+            results[:, part] = self._cost(np.take(concepts[part], self._images, axis=1)).T
 
         run_in_threads(fill, len(concepts), max(1, SORTED_AT_ONCE // len(self._images)))
         return cost
 
-
-@dataclass(frozen=True)
-class _Group:
-    """For every image, the neurons of a group that have it among their top images, and the values there.
-
-    Args:
-        starts: Where the list of each image begins and, last, where all end, shape ``(images + 1,)``.
-        neurons: Lists of neurons, one after the other.
-        values: The activation of each neuron of each list on the image.
-        ascending: Values of the top images, least activating first, shape ``(neurons, top_k)``.
-
-    """
-
-    starts: Array
-    neurons: Array
-    values: Array
-    ascending: Array
-
-    @classmethod
-    def of(cls, values: Array, rows: Array, images: int) -> "_Group":
-        by_image = rows.argsort(axis=None, kind="stable")
-        starts = np.zeros(images + 1, np.uint32)
-        np.cumsum(np.bincount(rows.ravel(), minlength=images), out=starts[1:])
-        neurons = (by_image // rows.shape[1]).astype(np.uint16)
-        return cls(starts, neurons, values.ravel()[by_image], np.ascontiguousarray(values[:, ::-1]))
+    def _cost(self, similarities: Array) -> Array:
+        """Return the cost for some concepts, of which the similarities of the top images are given row by row."""
+        write, hand, compare = compiled(write_keys), compiled(hand_out), compiled(mean_powers, reassociate=True)
+        steps = np.empty(similarities.shape, self._ranks.dtype)
+        compiled(count_steps)(similarities, ascending_order(similarities), steps)
+        steps *= self._step
+        concepts, (neurons, top_k) = len(similarities), self._values.shape
+        cost = np.empty((concepts, neurons))
+        few = min(neurons, max(1, KEYS_AT_ONCE // (concepts * top_k)))
+        keys, room = (np.empty((concepts, few, top_k), array.dtype) for array in (self._ranks, self._values))
+        for start in range(0, neurons, few):
+            some = slice(start, min(start + few, neurons))
+            own, handed_out = keys[:, : some.stop - start], room[:, : some.stop - start]
+            write(steps, self._places[some], self._ranks, own)
+            own.sort(axis=2)
+            hand(self._values[some], own, self._mask, handed_out)
+            compare(self._ascending[some], handed_out, self._power, cost[:, some])
+        return cost
 
 
-def _ascending(similarities: Array) -> tuple[Array, Array]:
-    """Return the images of each concept, least similar first, and whether each is as similar as the next."""
-    orders = similarities.argsort(axis=1)
-    ordered = np.take_along_axis(similarities, orders, axis=1)
-    tied = np.zeros(ordered.shape, np.bool_)
-    np.equal(ordered[:, :-1], ordered[:, 1:], out=tied[:, :-1])
-    return orders.astype(np.uint32), tied
+def key_type(keys: int) -> type[np.unsignedinteger]:
+    """Return the type of so many different keys; the narrow one is sorted ten times as fast."""
+    return np.uint32 if keys <= 2**32 else np.uint64
 
 
-def hand_out(  # noqa: PLR0917
-    orders: Array, tied: Array, starts: Array, neurons: Array, values: Array, handed_out: Array
-) -> None:
-    """Write the values of each neuron's top images in the order of some concepts.
-
-    Where a neuron has several of equally similar images among its top ones, it has them in its own order.
+def count_steps(similarities: Array, orders: Array, steps: Array) -> None:
+    """Write how many different similarities are below that of each image.
 
     Args:
-        orders: Images of each concept, least similar first, shape ``(concepts, images)``, unsigned.
-        tied: Whether each is as similar as the next of the order, of the same shape, bool.
-        starts: Where the list of each image begins and, last, where all end, shape ``(images + 1,)``, unsigned.
-        neurons: Lists of the neurons that have an image among their top ones, unsigned.
-        values: The value that each of them has there.
-        handed_out: What is written, shape ``(concepts, neurons, top_k)``, contiguous.
+        similarities: Similarities of some concepts, shape ``(concepts, images)``.
+        orders: Images of each concept, least similar first, of the same shape.
+        steps: What is written, of the same shape, unsigned.
 
     """
-    concepts, few, top_k = handed_out.shape
-    places, before = np.empty(few, np.uint32), np.empty(few, np.uint32)
+    for concept in range(len(orders)):
+        similarity, order, count = similarities[concept], orders[concept], 0
+        steps[concept, order[0]] = 0
+        for place in range(1, len(order)):
+            count += similarity[order[place]] != similarity[order[place - 1]]
+            steps[concept, order[place]] = count
+
+
+def write_keys(steps: Array, places: Array, ranks: Array, keys: Array) -> None:
+    """Write integers that sort the top images of each neuron by a concept, and equally similar ones as they are.
+
+    Args:
+        steps: How far up each image is in the order of each concept, shape ``(concepts, images)``, unsigned; multiples
+            of a power of two that is no less than ``top_k``.
+        places: Each neuron's top images, shape ``(neurons, top_k)``, unsigned.
+        ranks: The numbers below ``top_k``, of the dtype of ``steps``.
+        keys: What is written, shape ``(concepts, neurons, top_k)``, of the dtype of ``steps``.
+
+    """
+    concepts, neurons, top_k = keys.shape
     for concept in range(concepts):
-        room, is_tied = handed_out[concept].reshape(few * top_k), False
-        for neuron in range(few):
-            places[neuron] = neuron * top_k
-        for position in range(orders.shape[1]):
-            if tied[concept, position] and not is_tied:
-                before[:] = places
-            was_tied, is_tied = is_tied, tied[concept, position]
-            image = orders[concept, position]
-            for entry in range(starts[image], starts[image + np.uint32(1)]):
-                owner = neurons[entry]
-                room[places[owner]] = values[entry]
-                places[owner] += np.uint32(1)
-            if was_tied and not is_tied:
-                for neuron in range(few):
-                    if places[neuron] - before[neuron] > 1:
-                        run = room[before[neuron] : places[neuron]]
-                        run[:] = np.sort(run)[::-1]
+        step = steps[concept]
+        for neuron in range(neurons):
+            own, key = places[neuron], keys[concept, neuron]
+            for top in range(top_k):
+                key[top] = step[own[top]]
+            for top in range(top_k):
+                key[top] |= ranks[top]
+
+
+def hand_out(values: Array, keys: Array, mask: Array, handed_out: Array) -> None:
+    """Write each neuron's top values in the order of keys.
+
+    Args:
+        values: Shape ``(neurons, top_k)``.
+        keys: Where each value stands, in the bits of the mask, shape ``(concepts, neurons, top_k)``.
+        mask: One less than a power of two, a number of the dtype of ``keys``.
+        handed_out: What is written, of the shape of ``keys`` and the dtype of ``values``.
+
+    """
+    concepts, neurons, top_k = keys.shape
+    for concept in range(concepts):
+        for neuron in range(neurons):
+            own, key, other = values[neuron], keys[concept, neuron], handed_out[concept, neuron]
+            for top in range(top_k):
+                other[top] = own[key[top] & mask]
 
 
 def mean_powers(ascending: Array, handed_out: Array, power: float, cost: Array) -> None:

@@ -30,7 +30,7 @@ def top_rows(activations: Tensor, count: int, max_bytes: int, neurons: Tensor) -
     width = max(1, max_bytes // (16 * len(activations)))
     for start in range(0, len(neurons), width):
         block = neurons[start : start + width]
-        found[start : start + width] = top_positions(activations.T[block].contiguous(), count)
+        found[start : start + width] = top_positions(activations.index_select(1, block).T.contiguous(), count)
     return found
 
 

@@ -1,7 +1,9 @@
 """How likely each neuron's top images are under each concept: one product of factors per pair."""
 
+import importlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache, cached_property
 
 import numpy as np
 import torch
@@ -12,6 +14,9 @@ from lightning_dissect.compiled import Array, compiled
 DEEPEST = 650.0
 """A product of factors is kept above exp(-650), well inside float64, before its logarithm is taken."""
 
+LANES = 32
+"""Concepts for which the compiled loop is fastest: their products fit the registers."""
+
 
 class TopLikelihood:
     r"""Log-likelihood of top images under concepts, a block of concepts at a time.
@@ -19,8 +24,8 @@ class TopLikelihood:
     .. math:: L_{km} = \sum_j \log(1 - p_j + \epsilon + p_j q_{I_k(j) m})
 
     The logarithm of a product of factors is taken just before it could underflow, which costs one logarithm per pair
-    instead of one per image and loses nothing to cancellation. Torch multiplies in float64; the compiled loop takes
-    four factors at a time in float32, where they cannot underflow, and multiplies the results in float64.
+    instead of one per image and loses nothing to cancellation. Torch multiplies in float64; so does the compiled loop,
+    but of float32 probabilities it multiplies four factors in float32, where these cannot underflow.
 
     Args:
         rows: Row :math:`I_k(j)` of the presence of each neuron's top images, shape ``(neurons, top_k)``.
@@ -64,26 +69,48 @@ class TopLikelihood:
         """Return the log-likelihood as `by_torch` does, for NumPy arrays and where numba is installed.
 
         Args:
-            probability: Presence :math:`q` of some concepts, shape ``(images, concepts)``; float32 is fastest.
+            probability: Presence :math:`q` of some concepts, shape ``(images, concepts)``; fastest are ``LANES`` of
+                them in float32.
 
         Returns:
             The log-likelihood, shape ``(neurons, concepts)``, and the logarithm of the sum of the likelihoods of all
             neurons, shape ``(concepts,)``, both float64.
 
         """
-        multiply = compiled(multiply_factors)
-        precision = probability.dtype if self._offsets.min() ** 4 > np.finfo(np.float32).tiny else np.float64
-        likelihood, product = np.zeros((2, len(self.rows), probability.shape[1]))
-        for run in self._runs:
-            product.fill(1.0)
-            rows = np.ascontiguousarray(self.rows[:, run].numpy())
-            slopes, offsets = (numbers[run].numpy().astype(precision) for numbers in (self._slopes, self._offsets))
-            multiply(probability, rows, slopes, offsets, product)
-            likelihood += np.log(product)
+        products = (self._product(probability, run) for run in self._runs)
+        likelihood = next(products)
         if len(self._runs) == 1:
-            return likelihood, np.log(product.sum(axis=0))
+            totals = np.log(likelihood.sum(axis=0))
+            return np.log(likelihood, out=likelihood), totals
+        likelihood = sum(map(np.log, products), np.log(likelihood))
         peak = likelihood.max(axis=0)
         return likelihood, peak + np.log(np.exp(likelihood - peak).sum(axis=0))
+
+    def _product(self, probability: Array, run: slice) -> Array:
+        product = np.ones((len(self.rows), probability.shape[1]))
+        if self._fits_lanes and probability.shape[1] == LANES and probability.dtype == np.float32:
+            compiled(_lanes_loop())(probability, *self._in_fours[run.start], product)
+        else:
+            slopes, offsets = self._slopes[run].numpy(), self._offsets[run].numpy()
+            compiled(multiply_factors)(probability, self.rows[:, run].numpy(), slopes, offsets, product)
+        return product
+
+    @property
+    def _fits_lanes(self) -> bool:
+        """Whether no product of four factors underflows in float32."""
+        return bool(self._offsets.min() ** 4 > torch.finfo(torch.float32).tiny)
+
+    @cached_property
+    def _in_fours(self) -> dict[int, tuple[Array, Array, Array]]:
+        """Rows, slopes and offsets of the run that starts at a rank, filled up to fours with factors of one."""
+        packed = {}
+        for run in self._runs:
+            lacking = (0, (run.start - run.stop) % 4)
+            rows = torch.nn.functional.pad(self.rows[:, run], lacking).numpy().astype(np.uint32)
+            slopes = torch.nn.functional.pad(self._slopes[run], lacking).numpy().astype(np.float32)
+            offsets = torch.nn.functional.pad(self._offsets[run], lacking, value=1.0).numpy().astype(np.float32)
+            packed[run.start] = (rows, slopes, offsets)
+        return packed
 
 
 def multiply_factors(probability: Array, rows: Array, slopes: Array, offsets: Array, product: Array) -> None:
@@ -92,40 +119,24 @@ def multiply_factors(probability: Array, rows: Array, slopes: Array, offsets: Ar
     Args:
         probability: Shape ``(images, concepts)``.
         rows: Shape ``(neurons, ranks)``.
-        slopes: Shape ``(ranks,)``.
-        offsets: Shape ``(ranks,)``. Four factors are multiplied in the wider of its dtype and that of ``probability``.
+        slopes: Shape ``(ranks,)``, float64.
+        offsets: Shape ``(ranks,)``, float64.
         product: What is multiplied in place, shape ``(neurons, concepts)``, float64.
 
     """
     neurons, ranks = rows.shape
-    concepts = probability.shape[1]
-    whole = ranks - ranks % 8
     for neuron in range(neurons):
-        running, own = product[neuron].copy(), rows[neuron]
-        for rank in range(0, whole, 8):
-            row_a, row_b, row_c, row_d = own[rank], own[rank + 1], own[rank + 2], own[rank + 3]
-            row_e, row_f, row_g, row_h = own[rank + 4], own[rank + 5], own[rank + 6], own[rank + 7]
-            slope_a, slope_b, slope_c, slope_d = slopes[rank], slopes[rank + 1], slopes[rank + 2], slopes[rank + 3]
-            slope_e, slope_f, slope_g, slope_h = slopes[rank + 4], slopes[rank + 5], slopes[rank + 6], slopes[rank + 7]
-            offset_a, offset_b = offsets[rank], offsets[rank + 1]
-            offset_c, offset_d = offsets[rank + 2], offsets[rank + 3]
-            offset_e, offset_f = offsets[rank + 4], offsets[rank + 5]
-            offset_g, offset_h = offsets[rank + 6], offsets[rank + 7]
-            for concept in range(concepts):
-                first = probability[row_a, concept] * slope_a + offset_a
-                first *= probability[row_b, concept] * slope_b + offset_b
-                second = probability[row_c, concept] * slope_c + offset_c
-                second *= probability[row_d, concept] * slope_d + offset_d
-                third = probability[row_e, concept] * slope_e + offset_e
-                third *= probability[row_f, concept] * slope_f + offset_f
-                fourth = probability[row_g, concept] * slope_g + offset_g
-                fourth *= probability[row_h, concept] * slope_h + offset_h
-                running[concept] *= np.float64(first * second) * np.float64(third * fourth)
-        for rank in range(whole, ranks):
-            row, slope, offset = own[rank], slopes[rank], offsets[rank]
-            for concept in range(concepts):
-                running[concept] *= probability[row, concept] * slope + offset
-        product[neuron] = running
+        for rank in range(ranks):
+            row, slope, offset = rows[neuron, rank], slopes[rank], offsets[rank]
+            for concept in range(probability.shape[1]):
+                product[neuron, concept] *= probability[row, concept] * slope + offset
+
+
+@cache
+def _lanes_loop() -> Callable[..., None]:
+    """Return `multiply_lanes`, whose module needs numba."""
+    loop: Callable[..., None] = importlib.import_module("lightning_dissect.similarity.factor_lanes").multiply_lanes
+    return loop
 
 
 def _safe_runs(offsets: list[float]) -> Iterator[slice]:

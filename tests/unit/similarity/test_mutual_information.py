@@ -6,7 +6,7 @@ import torch
 
 from lightning_dissect.presence import ConceptPresence
 from lightning_dissect.similarity import score_all
-from lightning_dissect.similarity.mutual_information import PointwiseMutualInformation, shifted_rows
+from lightning_dissect.similarity.mutual_information import PointwiseMutualInformation, shifted_rows, write_rows
 
 
 @pytest.mark.parametrize("epsilon", [1e-7, 1e-30, 1e-290])
@@ -33,3 +33,15 @@ def test_shifted_rows_stand_tile_beside_tile():
     shifted_rows(values, np.array([2, 0]), 10.0, np.array([1.0, 2.0]), shifted)
     expected = 10 * values[[2, 0]] - np.array([[1.0], [2.0]])
     np.testing.assert_allclose(np.concatenate(list(shifted), axis=1), expected)
+
+
+def test_shifted_rows_begin_anywhere_and_leave_no_number_unset():
+    shifted = np.full((2, 1, 2), np.nan, dtype=np.float32)
+    shifted_rows(np.arange(8.0).reshape(2, 4), np.array([1]), 10.0, np.array([1.0]), shifted, 1)
+    assert shifted[:, 0].tolist() == [[49, 59], [69, 0]]
+
+
+def test_rows_are_written_as_far_as_there_are_columns():
+    written = np.zeros((3, 2), dtype=np.float32)
+    write_rows(np.arange(6.0).reshape(2, 3), np.array([2, 0]), written)
+    assert written.tolist() == [[3, 4], [0, 0], [0, 1]]

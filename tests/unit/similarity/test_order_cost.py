@@ -2,8 +2,16 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_dissect.similarity import order_cost
-from lightning_dissect.similarity.order_cost import CompiledOrderCost, hand_out, mean_powers, order_cost_by_torch
+from lightning_dissect.similarity import digit_order, order_cost
+from lightning_dissect.similarity.order_cost import (
+    CompiledOrderCost,
+    count_steps,
+    hand_out,
+    key_type,
+    mean_powers,
+    order_cost_by_torch,
+    write_keys,
+)
 
 
 def case(dtype=torch.float32):
@@ -19,23 +27,29 @@ def case(dtype=torch.float32):
 @pytest.fixture
 def interpreted(monkeypatch):
     """Have loops run as they stand, so that every line of them is seen."""
-    monkeypatch.setattr(order_cost, "compiled", lambda loop, **_: loop)
+    for module in (order_cost, digit_order):
+        monkeypatch.setattr(module, "compiled", lambda loop, **_: loop)
 
 
-def test_values_are_handed_out_from_the_least_similar_image_on():
-    handed_out = np.empty((1, 2, 2))
-    starts, neurons = np.array([0, 1, 3, 4], np.uint32), np.array([0, 0, 1, 1], np.uint16)
-    values, tied = np.array([0.1, 0.2, 1.2, 1.3]), np.zeros((1, 3), np.bool_)
-    hand_out(np.array([[2, 0, 1]], np.uint32), tied, starts, neurons, values, handed_out)
-    assert handed_out.tolist() == [[[0.1, 0.2], [1.3, 1.2]]]
+def test_steps_count_different_similarities():
+    steps = np.empty((1, 5), np.uint32)
+    count_steps(np.array([[0.5, 0.1, 0.5, 0.7, 0.1]]), np.array([[1, 4, 0, 2, 3]]), steps)
+    assert steps.tolist() == [[1, 0, 1, 2, 0]]
 
 
-def test_equally_similar_images_are_in_the_order_of_each_neuron():
-    handed_out = np.empty((1, 2, 3))
-    starts, neurons = np.array([0, 2, 4, 6], np.uint32), np.array([0, 1] * 3, np.uint16)
-    values, tied = np.array([0.1, 1.3, 0.2, 1.2, 0.3, 1.1]), np.array([[True, False, False]])
-    hand_out(np.array([[0, 1, 2]], np.uint32), tied, starts, neurons, values, handed_out)
-    assert handed_out.tolist() == [[[0.2, 0.1, 0.3], [1.3, 1.2, 1.1]]]
+def test_keys_sort_by_the_concept_and_then_as_the_neuron_does():
+    steps, ranks = np.array([[8, 0, 4], [0, 0, 0]], np.uint32), np.arange(3, dtype=np.uint32)
+    keys, handed_out = np.empty((2, 1, 3), np.uint32), np.empty((2, 1, 3))
+    write_keys(steps, np.array([[2, 0, 1]]), ranks, keys)
+    assert keys.tolist() == [[[4, 9, 2]], [[0, 1, 2]]]
+    hand_out(np.array([[0.3, 0.2, 0.1]]), np.sort(keys), np.uint32(3), handed_out)
+    assert handed_out.tolist() == [[[0.1, 0.3, 0.2]], [[0.3, 0.2, 0.1]]]
+
+
+@pytest.mark.parametrize(("keys", "expected"), [(2**32, np.uint32), (2**32 + 1, np.uint64)])
+def test_the_largest_key_fits_its_type(keys, expected):
+    assert expected == key_type(keys)
+    assert np.iinfo(expected).max >= keys - 1
 
 
 @pytest.mark.parametrize("power", [3.0, 1.5])
@@ -51,9 +65,8 @@ def test_mean_power_of_differences(power):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("at_once", [1, 50, 10**6])
 def test_costs_what_sorting_does(monkeypatch, power, dtype, at_once):
-    for name in ("SORTED_AT_ONCE", "HANDED_OUT_AT_ONCE"):
+    for name in ("SORTED_AT_ONCE", "KEYS_AT_ONCE"):
         monkeypatch.setattr(order_cost, name, at_once)
-    monkeypatch.setattr(order_cost, "FEW_NEURONS", 7)
     values, rows, similarities = case(dtype)
     cost = CompiledOrderCost(values, rows, power).of(similarities)
     for max_bytes in (1, 2**20):
@@ -61,9 +74,12 @@ def test_costs_what_sorting_does(monkeypatch, power, dtype, at_once):
         torch.testing.assert_close(cost, expected, rtol=1e-9, atol=1e-12)
 
 
-def test_machine_code_costs_what_sorting_does():
+@pytest.mark.parametrize("key", [np.uint32, np.uint64])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_machine_code_costs_what_sorting_does(monkeypatch, key, dtype):
     pytest.importorskip("numba")
-    values, rows, similarities = case()
+    monkeypatch.setattr(order_cost, "key_type", lambda _: key)
+    values, rows, similarities = case(dtype)
     for power in (3.0, 1.5):
         expected = order_cost_by_torch(values, rows, similarities, power, 2**20)
         found = CompiledOrderCost(values, rows, power).of(similarities)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_dissect.similarity.top_likelihood import TopLikelihood, multiply_factors
+from lightning_dissect.similarity.top_likelihood import LANES, TopLikelihood, multiply_factors
 
 
 @pytest.fixture
@@ -42,11 +42,14 @@ def test_factors_of_float32_are_multiplied_without_underflow(rows, epsilon):
     np.testing.assert_allclose(found, np.full((4, 5), 12 * np.log(epsilon)), rtol=1e-6)
 
 
-def test_the_loop_multiplies_ranks_in_eights_and_the_rest_one_by_one():
-    generator = np.random.default_rng(0)
-    probability, rows = generator.random((5, 3)), generator.integers(5, size=(2, 19))
-    slopes, offsets = generator.random(19), generator.random(19)
-    product = np.ones((2, 3))
-    multiply_factors(probability, rows, slopes, offsets, product)
-    factors = probability[rows] * slopes[:, None] + offsets[:, None]
-    np.testing.assert_allclose(product, factors.prod(axis=1))
+@pytest.mark.parametrize("ranks", [1, 4, 7, 150])
+def test_lanes_of_float32_agree_with_torch_for_any_number_of_ranks(ranks):
+    """150 ranks are more than one safe run."""
+    pytest.importorskip("numba")
+    generator = torch.Generator().manual_seed(0)
+    probability = torch.rand(30, LANES, generator=generator)
+    likelihood = TopLikelihood(torch.randint(30, (4, ranks), generator=generator), torch.ones(ranks), epsilon=1e-7)
+    expected = likelihood.by_torch(probability.to(torch.float64))
+    found, totals = likelihood.by_numba(probability.numpy())
+    torch.testing.assert_close(torch.from_numpy(found), expected, rtol=0, atol=2e-5)
+    torch.testing.assert_close(torch.from_numpy(totals), expected.logsumexp(dim=0), rtol=0, atol=2e-5)
