@@ -10,6 +10,7 @@ from typing import Any
 from lightning_dissect.checks import require_package
 from lightning_dissect.commands.agreement import agreement
 from lightning_dissect.commands.compare import compare
+from lightning_dissect.commands.dashboard import dashboard
 from lightning_dissect.commands.dissect import dissect
 from lightning_dissect.commands.evaluate import evaluate
 from lightning_dissect.commands.history import history
@@ -29,6 +30,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "dissect": dissect,
     "history": history,
     "compare": compare,
+    "dashboard": dashboard,
     "evaluate": evaluate,
     "rating-sheet": rating_sheet,
     "agreement": agreement,

@@ -8,7 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-BENCHMARKS = ("start", "recording", "labelling", "metrics", "dissection", "warm_epoch", "exchange", "evaluators")
+BENCHMARKS = (
+    "start",
+    "recording",
+    "labelling",
+    "metrics",
+    "dissection",
+    "warm_epoch",
+    "exchange",
+    "evaluators",
+    "across_epochs",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
