@@ -17,7 +17,8 @@ def neuron(layer: str, unit: int, word: str, stability: float = float("nan")) ->
     contenders = tuple(word.removeprefix("?").split("|"))
     status = "no_clear_function" if word.startswith("?") else "ambiguous" if len(contenders) > 1 else "labelled"
     trust = LabelTrust((0.0, 1.0), contenders, 0.01, 0.01, stability=stability)
-    candidates = tuple(ScoredConcept(name, 0.5 - 0.1 * place, 0.4) for place, name in enumerate((*contenders, "rest")))
+    others = ("rest", *(f"rest {place}" for place in range(1, len(contenders))))
+    candidates = tuple(ScoredConcept(name, 0.5 - 0.1 * place, 0.4) for place, name in enumerate(contenders + others))
     return NeuronLabel(layer, unit, status, candidates, trust=trust)
 
 

@@ -45,8 +45,9 @@ def test_a_wandb_run_of_two_processes_holds_what_one_process_finds(trainer_optio
     tables = [row["trainer/global_step"] for row in rows if "dissection/neurons" in row]
     assert tables == [row["trainer/global_step"] for row in scalars] == [2, 5]
 
-    for files, report in zip(artifacts(run_log(tmp_path)), writer.reports, strict=True):
-        [table] = [json.loads(path.read_text()) for name, path in files.items() if name.endswith("neurons.table.json")]
+    found = [(name, path) for files in artifacts(run_log(tmp_path)) for name, path in files.items()]
+    written = [json.loads(path.read_text()) for name, path in found if name.endswith("neurons.table.json")]
+    for table, report in zip(written, writer.reports, strict=True):
         logged = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
         assert [row["status"] for row in logged] == [neuron.status for neuron in report.neurons]
         assert {"labelled", "ambiguous", "no_clear_function", "dead"} == {row["status"] for row in logged}

@@ -31,8 +31,8 @@ def test_a_change_is_one_where_no_contender_is_left():
     assert changes.shares()["changed_share"] == 0.25
 
 
-def test_where_all_candidates_contend_others_may_too():
-    """Where the candidate ``rest`` contends, as all others do, none is out of the race."""
+def test_where_more_than_half_of_the_candidates_contend_others_may_too():
+    """Half of the candidates contend, and with ``rest`` more than half."""
     before, after = ["a|b|rest", "a|rest", "a", "?a|rest"], ["c", "a|c", "c|rest", "c"]
     changes = changes_of(before, after)
     assert changes.renamed.tolist() == [True, False, True, False]

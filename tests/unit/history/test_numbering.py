@@ -12,5 +12,5 @@ def test_neurons_and_concepts_keep_their_numbers():
     b, c, other = numbering.labels(second).tolist()
     assert unlabelled == -1
     assert other == a
-    assert numbering.contenders(second).tolist() == [[b, c, -1], [c, -1, -1], [a, -1, -1]]
+    assert numbering.contenders(second).tolist() == [[b, c, -1, -1], [c, -1, -1, -1], [a, -1, -1, -1]]
     assert numbering.contenders(first).tolist() == [[a, -1], [-1, -1]]
