@@ -21,7 +21,7 @@ from lightning_dissect.history import DissectionHistory, compare
 
 LAYERS = ["blocks.5", "blocks.6", "bn2"]
 DRAWS = 6
-SHOWN = ("churn", "churn_floor", "semantic_churn", "changed_share")
+SHOWN = ("churn", "churn_floor", "semantic_churn", "semantic_churn_floor", "changed_share")
 
 
 def dissect(photos):
@@ -48,11 +48,11 @@ def main() -> None:
     history = dissect(photo_batch(parser.parse_args().images))
     pairs = [compare(history[one], history[other], history.embeddings) for one, other in combinations(range(DRAWS), 2)]
     print(f"\n{len(pairs)} pairs of dissections of the same weights\n")
-    print("layer".ljust(12) + "neurons".rjust(9) + "".join(name.rjust(16) for name in SHOWN))
+    print("layer".ljust(12) + "neurons".rjust(9) + "".join(name.rjust(22) for name in SHOWN))
     for layer in (*LAYERS, ""):
         rows = history[0].of_layer(layer) if layer else np.arange(len(history[0]))
         shares = [changes.shares(np.isin(changes.rows_after, rows)) for changes in pairs]
-        numbers = "".join(f"{np.mean([share[name] for share in shares]):16.3f}" for name in SHOWN)
+        numbers = "".join(f"{np.mean([share[name] for share in shares]):22.3f}" for name in SHOWN)
         print(f"{layer or 'all layers':12}{len(rows):9}{numbers}")
 
 

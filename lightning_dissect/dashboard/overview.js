@@ -8,7 +8,7 @@ const overview = (choose) => {
     { title: "Quality", unit: "number", lines: [["quality", 1]] },
     { title: "Churn", unit: "share", lines: [["churn", 1], ["churn_floor", 1, "dashed", "noise floor"]] },
     { title: "Changed", unit: "share", lines: [["changed_share", 1]] },
-    { title: "Semantic churn", unit: "distance", lines: [["semantic_churn", 1]] },
+    { title: "Semantic churn", unit: "distance", lines: [["semantic_churn", 1], ["semantic_churn_floor", 1, "dashed", "noise floor"]] },
     { title: "Settled", unit: "share", lines: [["settled_share", 1]] },
     { title: "Gained and lost concepts", unit: "count", lines: [["gained", 1, "solid", "gained"], ["lost", -1, "dashed", "lost, downwards"]] },
     { title: "Half-life", unit: "count", lines: [["half_life", 1]] },

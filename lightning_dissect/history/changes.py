@@ -7,6 +7,7 @@ import numpy as np
 
 from lightning_dissect.history.directions import unit_vectors
 from lightning_dissect.history.numbering import Numbering
+from lightning_dissect.history.rivals import rival_distances
 from lightning_dissect.history.snapshot import Array, Snapshot
 
 
@@ -31,6 +32,8 @@ class LabelChanges:
             embedding is not known or a label is not reliable.
         instability: Probability that two probes of other images disagree about the best candidate, the mean of both
             dissections, same shape; NaN where unknown.
+        expected_distance: Distance to expect of the same weights on two probes of other images: ``instability`` times
+            the distance between contenders after, see `rival_distances`, same shape; NaN where unknown.
         gained_concepts: Reliable labels of any neuron after which none had before, in the order of names.
         lost_concepts: Reliable labels of any neuron before which none has after, in the order of names.
 
@@ -44,6 +47,7 @@ class LabelChanges:
     changed: Array
     distance: Array
     instability: Array
+    expected_distance: Array
     gained_concepts: tuple[str, ...]
     lost_concepts: tuple[str, ...]
 
@@ -60,16 +64,17 @@ class LabelChanges:
             Over the neurons with a reliable label in both dissections, NaN if there is none: ``churn``, the share that
             is renamed; ``churn_floor``, the mean of ``instability`` where it is known, the churn that the same
             weights would show at least on two probes of as many other images, which may propose other candidates too;
-            ``changed_share``; and ``semantic_churn``, the mean of ``distance``, NaN if one is unknown.
+            ``changed_share``; ``semantic_churn``, the mean of ``distance``, NaN if one is unknown; and
+            ``semantic_churn_floor``, the mean of ``expected_distance`` where it is known.
 
         """
         kept = self.reliable if chosen is None else self.reliable & chosen
-        known = self.instability[kept & np.isfinite(self.instability)]
         return {
             "churn": _mean(self.renamed[kept]),
-            "churn_floor": _mean(known),
+            "churn_floor": _mean_of_known(self.instability[kept]),
             "changed_share": _mean(self.changed[kept]),
             "semantic_churn": _mean(self.distance[kept]),
+            "semantic_churn_floor": _mean_of_known(self.expected_distance[kept]),
         }
 
 
@@ -109,6 +114,7 @@ def compare(
     renamed = reliable & (names_before != names_after)
     held = share_contenders(before, after, rows_before, rows_after)
     is_open = _is_open(before)[rows_before] | _is_open(after)[rows_after]
+    instability = 1 - (before.trust["stability"][rows_before] + after.trust["stability"][rows_after]) / 2
     had, has = coverage(before), coverage(after)
     return LabelChanges(
         rows_before=rows_before,
@@ -118,7 +124,8 @@ def compare(
         held=held,
         changed=reliable & ~held & ~is_open,
         distance=_distances(names_before, names_after, reliable, renamed, embeddings),
-        instability=1 - (before.trust["stability"][rows_before] + after.trust["stability"][rows_after]) / 2,
+        instability=instability,
+        expected_distance=np.where(instability == 0, 0.0, instability * rival_distances(after, embeddings)[rows_after]),
         gained_concepts=tuple(sorted(has - had)),
         lost_concepts=tuple(sorted(had - has)),
     )
@@ -205,3 +212,7 @@ def _distances(before: Array, after: Array, reliable: Array, renamed: Array, emb
 
 def _mean(values: Array) -> float:
     return float(values.mean()) if len(values) else float("nan")
+
+
+def _mean_of_known(values: Array) -> float:
+    return _mean(values[np.isfinite(values)])

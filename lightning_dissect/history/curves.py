@@ -19,6 +19,7 @@ CURVES: Mapping[str, str] = MappingProxyType(
         "churn_floor": "Least churn to expect of the same weights on two probes of as many other images.",
         "changed_share": "Share of the same neurons of which no contender before can be a contender now.",
         "semantic_churn": "Mean distance of the embeddings of both labels over the same neurons, 0 for the same label.",
+        "semantic_churn_floor": "Semantic churn to expect of the same weights on two probes of as many other images.",
         "coverage": "Distinct reliable labels.",
         "gained": "Reliable labels that no neuron had before.",
         "lost": "Reliable labels before that no neuron has now.",

@@ -16,12 +16,13 @@ def change_values(report: DissectionReport, values: Mapping[str, Mapping[str, fl
     ``<at>`` is as in `metric_values`. Of the neurons that had a reliable label, which is labelled or ambiguous, at the
     dissection before and have one now:
 
-    ======================  ====================================================================================
-    ``<at>churn``           share whose best candidate is another one, in ``[0, 1]``
-    ``<at>churn_floor``     least churn to expect of the same weights on two probes of other images
-    ``<at>changed_share``   share of which no contender before can be a contender now
-    ``<at>semantic_churn``  mean distance of the embeddings of both labels, 1 - cosine, 0 for the same label
-    ======================  ====================================================================================
+    ============================  ==============================================================================
+    ``<at>churn``                 share whose best candidate is another one, in ``[0, 1]``
+    ``<at>churn_floor``           least churn to expect of the same weights on two probes of other images
+    ``<at>changed_share``         share of which no contender before can be a contender now
+    ``<at>semantic_churn``        mean distance of the embeddings of both labels, 1 - cosine, 0 for the same label
+    ``<at>semantic_churn_floor``  the same to expect of the same weights on two probes of other images
+    ============================  ==============================================================================
 
     Of concepts, neurons and the run so far, where ``<at>distinct_labels`` is the number of concepts covered:
 

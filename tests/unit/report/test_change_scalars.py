@@ -20,7 +20,7 @@ def test_each_layer_and_all_of_them_have_their_keys():
     assert logged["mine/a_b/churn"] == 0.5
     assert logged["mine/c/churn"] == 0
     assert logged["mine/alarms"] == 2
-    assert len(logged) == 3 * 11 + 1
+    assert len(logged) == 3 * 12 + 1
 
 
 def test_the_keys_are_those_of_every_dissection_and_no_others():
