@@ -30,7 +30,7 @@ const plots = (() => {
     const ticker = new Bokeh.BasicTicker({ desired_num_ticks: 4, ...(unit === "count" && { min_interval: 1 }) });
     figure.yaxis.ticker = ticker;
     figure.ygrid.ticker = ticker;
-    if (unit === "share") figure.yaxis.formatter = new Bokeh.NumeralTickFormatter({ format: "0%" });
+    if (unit === "share") figure.yaxis.formatter = new Bokeh.NumeralTickFormatter({ format: "0.[0]%" });
     figure.xgrid.grid_line_color = null;
     figure.ygrid.grid_line_color = line;
   }
