@@ -1,0 +1,6 @@
+"""Labels of an open vocabulary: scored by images made for them."""
+
+from lightning_dissect.refine.label_files import GivenLabel, read_labels
+from lightning_dissect.refine.scoring import CoSyScore, CoSySummary, cosy_score, summarise_cosy
+
+__all__ = ["CoSyScore", "CoSySummary", "GivenLabel", "cosy_score", "read_labels", "summarise_cosy"]
