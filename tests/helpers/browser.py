@@ -144,9 +144,9 @@ class Browser:
         self.send("DOM.setFileInputFiles", files=[str(path)], objectId=node["objectId"])
 
     def downloaded(self, suffix: str) -> Path:
-        """Wait for a file that the page saves."""
+        """Wait for a file that the page saves, until there is something in it."""
         deadline = time.monotonic() + 20
-        while not (found := sorted(self.downloads.glob(f"*{suffix}"))):
+        while not (found := [path for path in sorted(self.downloads.glob(f"*{suffix}")) if path.stat().st_size]):
             assert time.monotonic() < deadline, f"no {suffix} was saved"
             self.evaluate("1")
             time.sleep(0.02)
