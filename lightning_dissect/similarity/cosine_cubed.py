@@ -10,7 +10,7 @@ from lightning_dissect.checks import check_positive
 from lightning_dissect.concept_matrix import ConceptMatrix
 from lightning_dissect.similarity.base import SIMILARITIES, identity, score_all
 from lightning_dissect.similarity.concept_blocks import check_activations, score_blocks
-from lightning_dissect.similarity.cubed_columns import cubed_columns, whole_tiles
+from lightning_dissect.similarity.cubed_columns import cubed_columns
 from lightning_dissect.similarity.live import live_neurons
 
 
@@ -89,14 +89,15 @@ class CubedConcepts:
         """Yield ranges of concepts and their scores; see `Scorer.blocks`."""
         check_activations(activations, self.concept_matrix)
         live = live_neurons(activations)
-        columns = whole_tiles(self.settings.max_bytes // (16 * len(activations)))
-        cubes = _Cubes(activations, self.settings, columns)
+        columns = max(1, self.settings.max_bytes // (16 * len(activations)))
+        cubes = _Cubes(activations, self.settings)
         for block, scores in score_blocks(self.concept_matrix, len(live), width):
             for start in range(0, scores.shape[1], columns):
                 part = slice(start, min(start + columns, scores.shape[1]))
                 concepts = self.concept_matrix.columns(slice(block.start + part.start, block.start + part.stop))
                 cubed = cubed_columns(concepts, self.settings.min_norm)
-                for neurons in cubes.parts:
+                for first in range(0, len(live), columns):
+                    neurons = slice(first, first + columns)
                     scores[neurons, part] = cubes.columns(neurons).T @ cubed
             scores[~live] = torch.nan
             yield block, scores
@@ -105,12 +106,10 @@ class CubedConcepts:
 class _Cubes:
     """Cubed activations, made once if they fit a share of the memory."""
 
-    def __init__(self, activations: Tensor, settings: CosineCubed, columns: int) -> None:
+    def __init__(self, activations: Tensor, settings: CosineCubed) -> None:
         self._activations, self._min_norm = activations, settings.min_norm
-        fits, neurons = 4 * activations.numel() <= settings.max_bytes, activations.shape[1]
+        fits = 4 * activations.numel() <= settings.max_bytes
         self._all = cubed_columns(activations, settings.min_norm) if fits else None
-        step = max(1, neurons) if fits else columns
-        self.parts = [slice(first, min(first + step, neurons)) for first in range(0, neurons, step)]
 
     def columns(self, neurons: slice) -> Tensor:
         if self._all is not None:

@@ -9,26 +9,8 @@ from torch import Tensor
 from lightning_dissect.compiled import Array, compiled, runs_compiled
 from lightning_dissect.threads import run_in_threads
 
-TILE = 256
+TILE = 512
 """Columns that a thread of the compiled loop takes at once: rows of a large matrix are far apart in memory."""
-
-
-def whole_tiles(columns: int) -> int:
-    """Return how many columns are best cubed at once: pairs of tiles, so that two threads have the same to do.
-
-    Args:
-        columns: The most that are allowed.
-
-    Returns:
-        At least 1, at most as many as are allowed.
-
-    Example:
-        >>> whole_tiles(1500), whole_tiles(300), whole_tiles(0)
-        (1024, 300, 1)
-
-    """
-    pair = 2 * TILE
-    return max(1, columns - columns % pair if columns > pair else columns)
 
 
 def cubed_columns(values: Tensor, min_norm: float) -> Tensor:
