@@ -88,9 +88,10 @@ def main() -> None:
     )
 
     folder = dissection.last_report.dirpath
-    print(f"\nReport   {folder / 'report.html'}")
-    print(f"Labels   {folder / 'neurons.csv'}")
-    print(f"W&B run  {Path(logger.experiment.dir).parent}\n")
+    print(f"\nReport     {folder / 'report.html'}")
+    print(f"Dashboard  {folder / 'dashboard.html'}")
+    print(f"Labels     {folder / 'neurons.csv'}")
+    print(f"W&B run    {Path(logger.experiment.dir).parent}\n")
     print(f"{'epoch':>7}{'neurons':>9}{'dead':>6}{'distinct labels':>17}{'mean quality':>14}")
     for path in sorted((folder / "reports").glob("*.json")):
         report = read_report(path)
