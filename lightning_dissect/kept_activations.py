@@ -1,14 +1,9 @@
 """The activations that are kept to tell units from each other after a training."""
 
-import io
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from lightning_dissect.array_archive import Array, pack_arrays, unpack_arrays
 
 _SCHEMA = 1
 
@@ -27,6 +22,7 @@ class KeptActivations:
             images is 0, one that is NaN or infinite on some of them is NaN.
 
     Example:
+        >>> import numpy as np
         >>> kept = KeptActivations(np.array([3, 5]), {"fc": np.array([[0, 1], [1, 0]], np.float16)})
         >>> KeptActivations.read(kept.to_bytes()).layers["fc"].tolist()
         [[0.0, 1.0], [1.0, 0.0]]
@@ -38,11 +34,9 @@ class KeptActivations:
 
     def to_bytes(self) -> bytes:
         """Return the content of a file: an archive of NumPy arrays."""
-        rest = json.dumps({"schema": _SCHEMA, "layers": list(self.layers)})
-        arrays: dict[str, Any] = {f"layer.{place}": values for place, values in enumerate(self.layers.values())}
-        file = io.BytesIO()
-        np.savez(file, rest=np.frombuffer(rest.encode(), np.uint8), sample_ids=self.sample_ids, **arrays)
-        return file.getvalue()
+        arrays = {f"layer.{place}": values for place, values in enumerate(self.layers.values())}
+        arrays["sample_ids"] = self.sample_ids
+        return pack_arrays(arrays, {"layers": list(self.layers)}, _SCHEMA, compressed=False)
 
     @classmethod
     def read(cls, content: bytes) -> "KeptActivations":
@@ -56,9 +50,5 @@ class KeptActivations:
                 If it is of another schema.
 
         """
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            arrays = dict(archive)
-        rest = json.loads(arrays.pop("rest").tobytes())
-        if rest["schema"] != _SCHEMA:
-            raise ValueError(f"Expected activations of schema {_SCHEMA} but got schema {rest['schema']}.")
+        arrays, rest = unpack_arrays(content, "activations", _SCHEMA)
         return cls(arrays["sample_ids"], {name: arrays[f"layer.{i}"] for i, name in enumerate(rest["layers"])})

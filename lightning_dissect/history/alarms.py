@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from lightning_dissect.array_archive import Array
 from lightning_dissect.history.history import DissectionHistory
-from lightning_dissect.history.snapshot import Array
 from lightning_dissect.registry import Registry
 
 Curves = Mapping[str, Mapping[str, Array]]

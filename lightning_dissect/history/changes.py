@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lightning_dissect.array_archive import Array
 from lightning_dissect.history.directions import unit_vectors
 from lightning_dissect.history.numbering import Numbering
 from lightning_dissect.history.rivals import rival_distances
-from lightning_dissect.history.snapshot import Array, Snapshot
+from lightning_dissect.history.snapshot import Snapshot
 
 
 @dataclass(frozen=True, eq=False)

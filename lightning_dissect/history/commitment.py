@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from lightning_dissect.array_archive import Array
 from lightning_dissect.history.changes import same_neurons, share_contenders
-from lightning_dissect.history.snapshot import Array, Snapshot
+from lightning_dissect.history.snapshot import Snapshot
 
 SETTLED_AFTER = 3
 """Dissections in a row, the last included, through which a settled label held."""

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lightning_dissect.array_archive import Array
 from lightning_dissect.history.changes import compare, coverage, same_neurons
 from lightning_dissect.history.curves import ALL_LAYERS
 from lightning_dissect.history.history import DissectionHistory
 from lightning_dissect.history.matching import UnitMatching, match_units
-from lightning_dissect.history.snapshot import Array, Snapshot
+from lightning_dissect.history.snapshot import Snapshot
 from lightning_dissect.kept_activations import KeptActivations
 
 MINIMUM_IMAGES = 16

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lightning_dissect.array_archive import Array
 from lightning_dissect.history.alarms import ALARMS, Alarm, Curves, where
 from lightning_dissect.history.history import DissectionHistory
-from lightning_dissect.history.snapshot import Array, Snapshot
+from lightning_dissect.history.snapshot import Snapshot
 
 
 @ALARMS.register("concept_loss")

@@ -6,11 +6,12 @@ from types import MappingProxyType
 
 import numpy as np
 
+from lightning_dissect.array_archive import Array
 from lightning_dissect.history.changes import compare, coverage
 from lightning_dissect.history.commitment import SETTLED_AFTER, is_settled
 from lightning_dissect.history.history import DissectionHistory
 from lightning_dissect.history.lifetimes import Lifetimes
-from lightning_dissect.history.snapshot import Array, Snapshot
+from lightning_dissect.history.snapshot import Snapshot
 from lightning_dissect.types import NAN, STATUSES
 
 CURVES: Mapping[str, str] = MappingProxyType(

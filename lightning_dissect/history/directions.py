@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lightning_dissect.history.snapshot import Array
+from lightning_dissect.array_archive import Array
 
 
 def unit_vectors(names: Sequence[str], embeddings: Mapping[str, Array]) -> Array:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from lightning_dissect.array_archive import Array
 from lightning_dissect.checks import require_package
-from lightning_dissect.history.snapshot import Array
 
 Table = Mapping[str, Array]
 

@@ -9,7 +9,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from lightning_dissect.history.snapshot import Array, Snapshot
+from lightning_dissect.array_archive import Array
+from lightning_dissect.history.snapshot import Snapshot
 from lightning_dissect.kept_activations import KeptActivations
 from lightning_dissect.types import STATUSES, DissectionReport
 from lightning_dissect.whole_files import write_whole

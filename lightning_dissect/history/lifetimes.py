@@ -5,8 +5,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from lightning_dissect.array_archive import Array
 from lightning_dissect.history.numbering import Numbering
-from lightning_dissect.history.snapshot import Array, Snapshot
+from lightning_dissect.history.snapshot import Snapshot
 
 
 class Lifetimes:

@@ -6,7 +6,7 @@ from math import ceil
 import numpy as np
 import torch
 
-from lightning_dissect.history.snapshot import Array
+from lightning_dissect.array_archive import Array
 from lightning_dissect.standardise import standardised_columns
 
 CHANCE_QUANTILE = 0.95

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from lightning_dissect.history.snapshot import Array, Snapshot
+from lightning_dissect.array_archive import Array
+from lightning_dissect.history.snapshot import Snapshot
 
 
 class Numbering:

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from lightning_dissect.array_archive import Array
 from lightning_dissect.history.directions import unit_vectors
-from lightning_dissect.history.snapshot import Array, Snapshot
+from lightning_dissect.history.snapshot import Snapshot
 
 
 def rival_distances(snapshot: Snapshot, embeddings: Mapping[str, Array]) -> Array:

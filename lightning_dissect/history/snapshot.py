@@ -1,16 +1,13 @@
 """One dissection as columns: what a history keeps of it."""
 
-import io
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from lightning_dissect.array_archive import Array, pack_arrays, unpack_arrays
 from lightning_dissect.types import STATUSES, DissectionReport, NeuronLabel
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 SCHEMA = 1
 """Version of the form of the file; it grows when a reader of the old form would misread a new file."""
@@ -194,15 +191,13 @@ class Snapshot:
         """Return the snapshot as a file, compressed: an archive of NumPy arrays and a text of the rest."""
         rest = {name: getattr(self, name) for name in (*_PLAIN, "settings", "layers", "concepts")}
         groups = {name: list(getattr(self, name)) for name in ("trust", "metrics", "verdicts")}
-        rest |= {"schema": SCHEMA, "groups": groups, "embedded": list(self.embeddings)}
+        rest |= {"groups": groups, "embedded": list(self.embeddings)}
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         for group, names in groups.items():
             arrays |= {f"{group}.{place}": getattr(self, group)[name] for place, name in enumerate(names)}
         if self.embeddings:
             arrays["embeddings"] = np.stack(list(self.embeddings.values())).astype(np.float16)
-        file = io.BytesIO()
-        np.savez_compressed(file, rest=np.frombuffer(json.dumps(rest).encode(), np.uint8), **arrays)
-        return file.getvalue()
+        return pack_arrays(arrays, rest, SCHEMA, compressed=True)
 
     @classmethod
     def read(cls, content: bytes) -> "Snapshot":
@@ -216,11 +211,7 @@ class Snapshot:
                 If it is not whole or of another schema.
 
         """
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            arrays = dict(archive)
-        rest = json.loads(arrays.pop("rest").tobytes())
-        if rest.pop("schema") != SCHEMA:
-            raise ValueError(f"Expected a snapshot of schema {SCHEMA} but got another.")
+        arrays, rest = unpack_arrays(content, "a snapshot", SCHEMA)
         groups = {
             group: {name: arrays[f"{group}.{place}"] for place, name in enumerate(names)}
             for group, names in rest.pop("groups").items()

@@ -7,10 +7,11 @@ from functools import cached_property
 
 import numpy as np
 
+from lightning_dissect.array_archive import Array
 from lightning_dissect.history.alarms import ALARMS, Alarm, Curves
 from lightning_dissect.history.directions import unit_vectors
 from lightning_dissect.history.history import DissectionHistory
-from lightning_dissect.history.snapshot import Array, Snapshot
+from lightning_dissect.history.snapshot import Snapshot
 
 
 @ALARMS.register("watch_list")

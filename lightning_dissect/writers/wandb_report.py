@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from lightning_dissect.array_archive import Array
 from lightning_dissect.checks import require_package
 from lightning_dissect.history import ALL_LAYERS, CURVES, DissectionHistory, Snapshot, compare, curves
-from lightning_dissect.history.snapshot import Array
 from lightning_dissect.report.markdown import escape_markdown, markdown_table
 from lightning_dissect.report.scalars import key_names
 from lightning_dissect.types import STATUSES
