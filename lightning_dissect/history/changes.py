@@ -55,6 +55,11 @@ class LabelChanges:
     def __len__(self) -> int:
         return len(self.rows_after)
 
+    @property
+    def overlap(self) -> float:
+        """Share of the neurons with a reliable label in both dissections whose label held, NaN if there is none."""
+        return _mean(self.held[self.reliable])
+
     def shares(self, chosen: Array | None = None) -> dict[str, float]:
         """Return how many labels changed, beside what other images alone would have changed.
 

@@ -181,7 +181,7 @@ class _Sides:
             churn=shares["churn"],
             churn_floor=shares["churn_floor"],
             semantic_churn=shares["semantic_churn"],
-            overlap=1 - shares["changed_share"],
+            overlap=changes.overlap,
             reproducible=tuple(sorted(has & has_too)),
             only_first=tuple(sorted(has - has_too)),
             only_second=tuple(sorted(has_too - has)),

@@ -38,6 +38,7 @@ def test_where_more_than_half_of_the_candidates_contend_others_may_too():
     assert changes.renamed.tolist() == [True, False, True, False]
     assert changes.held.tolist() == [False, True, False, False]
     assert changes.changed.tolist() == [False, False, False, False]
+    assert changes.overlap == pytest.approx(1 / 3)
     assert changes_of(["a|b"], ["c|d"]).changed.tolist() == [True]
 
 
@@ -92,7 +93,7 @@ def test_pairs_of_no_rows_are_refused(pairs):
 def test_dissections_without_a_common_neuron_have_nothing_to_compare():
     changes = changes_of({"a": ["dog"]}, {"b": ["dog"]})
     assert not len(changes)
-    assert np.isnan(changes.shares()["churn"])
+    assert np.isnan([changes.shares()["churn"], changes.overlap]).all()
 
 
 def test_coverage_counts_labels_that_are_not_withheld():

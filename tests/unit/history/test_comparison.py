@@ -65,6 +65,12 @@ def test_labels_of_the_same_unit_are_compared():
     assert layer.reproducible_share == pytest.approx(1 / 6)
 
 
+def test_an_undecided_label_is_not_shared():
+    first, second = run(["cat", "a|b|rest"]), run(["cat", "dog"])
+    layer = compare_runs(first, second, match=False).layers[0]
+    assert (layer.reliable, layer.churn, layer.overlap) == (2, 0.5, 0.5)
+
+
 def test_strangers_are_not_compared():
     layer = compare_runs(run(WORDS, responses(seed=1)), run(WORDS, responses(seed=2))).layers[0]
     assert layer.pairs < len(layer.matching.pairs)
