@@ -49,7 +49,7 @@ def content_ids(images: Tensor) -> Tensor:
         raise ValueError(
             f"Expected `images` to be a 4-D uint8 tensor but got {images.dtype} with shape {tuple(images.shape)}."
         )
-    words = _words(images.flatten(1))
+    words = _words(images.flatten(1).contiguous())
     lanes = _multipliers(words.shape[1] + 2, images.device)
     height, width = images.shape[2:]
     rows = max(1, _CHUNK_WORDS // max(1, words.shape[1]))

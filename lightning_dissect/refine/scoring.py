@@ -9,49 +9,11 @@ import numpy as np
 from torch import Tensor
 
 from lightning_dissect.checks import check_positive
+from lightning_dissect.label_refinement import NOWHERE, CoSyScore, Interval
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
-Interval = tuple[float, float]
-
-NOWHERE: Interval = (math.nan, math.nan)
-
 _WEIGHED_IMAGES = 4096
 """Control images up to which their mean and deviation are resampled image by image, not by their joint normal limit."""
-
-
-@dataclass(frozen=True)
-class CoSyScore:
-    """How well a label describes a neuron, by images made for the label.
-
-    A neuron that is constant over the control images, or not finite somewhere, is not scorable: all numbers are NaN.
-
-    Args:
-        auc: Probability that a synthetic image activates the neuron more than a control image does, ties counted half.
-        mad: Mean activation on synthetic images minus that on control images, in standard deviations of the latter.
-        difference: The same difference in units of the activation.
-        u: Mann and Whitney's U of the control images; ``auc`` is ``1 - u / (control * synthetic)``.
-        p_value: Two-sided p-value of that test.
-        auc_interval: Where ``auc`` lies, by a bootstrap over images.
-        mad_interval: Where ``mad`` lies, likewise.
-        num_control: Images of the control set.
-        num_synthetic: Images of the label.
-
-    """
-
-    auc: float
-    mad: float
-    difference: float
-    u: float
-    p_value: float
-    auc_interval: Interval
-    mad_interval: Interval
-    num_control: int
-    num_synthetic: int
-
-    @property
-    def is_scorable(self) -> bool:
-        """Whether the neuron can be scored."""
-        return math.isfinite(self.auc)
 
 
 @dataclass(frozen=True)

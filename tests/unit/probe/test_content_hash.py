@@ -132,3 +132,8 @@ def test_empty():
 def test_bad_images(images):
     with pytest.raises(ValueError, match="4-D uint8"):
         content_ids(images)
+
+
+def test_images_that_share_memory_have_the_ids_of_their_pixels():
+    shared = torch.arange(6, dtype=torch.uint8).view(6, 1, 1, 1).expand(6, 3, 2, 2)
+    assert torch.equal(content_ids(shared), content_ids(shared.clone()))
