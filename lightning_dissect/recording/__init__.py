@@ -1,5 +1,6 @@
 """From a running model to activations: layers, pooling, hooks."""
 
+from lightning_dissect.recording.activation_reader import ActivationReader
 from lightning_dissect.recording.describe import LayerDescription, describe_layers
 from lightning_dissect.recording.exchange import NeuronShare, exchange_neurons, share_of
 from lightning_dissect.recording.histogram import HistogramTable, activation_histograms
@@ -21,6 +22,7 @@ from lightning_dissect.recording.unusable import unusable_layers
 
 __all__ = [
     "POOLINGS",
+    "ActivationReader",
     "ActivationRecorder",
     "ActivationStorage",
     "AutoPooling",
