@@ -8,8 +8,11 @@ Origin = Literal["label", "vocabulary", "random", "bank", "proposal", "summary"]
 ORIGINS: tuple[Origin, ...] = get_args(Origin)
 Outcome = Literal["scored", "repeat", "refused", "unreadable", "failed"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
-Stop = Literal["steps", "converged", "budget", "not scorable"]
+Stop = Literal["steps", "converged", "budget", "unreachable", "not scorable"]
 STOPS: tuple[Stop, ...] = get_args(Stop)
+
+SHOWN_TRIALS = 6
+"""Trials of a neuron whose images reports show."""
 
 Interval = tuple[float, float]
 NOWHERE: Interval = (math.nan, math.nan)
@@ -67,6 +70,7 @@ class ConceptTrial:
             unless it was scored.
         image_ids: Content ids of the images by which it was scored.
         new_images: How many of them had to be made for it.
+        standard_error: Standard error of the score; NaN with fewer than two images.
         answer: What the proposer said beyond the concept, such as its reasons.
 
     """
@@ -78,6 +82,7 @@ class ConceptTrial:
     score: float = math.nan
     image_ids: tuple[int, ...] = ()
     new_images: int = 0
+    standard_error: float = math.nan
     answer: str = ""
 
 
@@ -143,7 +148,8 @@ class LabelRefinement:
         start: The label of the dissection that the search began with, empty if there was none.
         trials: What was tried, in order.
         stopped: Why the search ended: ``"steps"`` after all steps, ``"converged"`` where steps brought nothing better,
-            ``"budget"``, or ``"not scorable"`` if the neuron is dead or not finite on the control images.
+            ``"budget"``, ``"unreachable"`` if the proposer could not be asked, or ``"not scorable"`` if the neuron is
+            dead or not finite on the control images.
         judged: The best concept, judged by images that the search has not seen, ``None`` if nothing was.
         start_judged: The first label, judged likewise.
         q_value: Lowest false-discovery rate among the neurons refined together at which chance is ruled out; NaN
@@ -182,6 +188,11 @@ class LabelRefinement:
         """The best score after each scored trial."""
         best = -math.inf
         return tuple(best := max(best, trial.score) for trial in self._scored)
+
+    @property
+    def shown_trials(self) -> tuple[ConceptTrial, ...]:
+        """The `SHOWN_TRIALS` trials with the highest scores, best first: those whose images reports show."""
+        return tuple(sorted(self._scored, key=lambda trial: -trial.score)[:SHOWN_TRIALS])
 
     @property
     def _scored(self) -> list[ConceptTrial]:
