@@ -144,13 +144,17 @@ class LabelRefinement:
     """How the label of a neuron was searched for, and what came of it.
 
     Args:
+        layer: Full name of the layer.
+        unit: Index of the neuron within it, from 0.
         label: The label, empty if chance would do as well on images that the search has not seen.
+        concept: The concept that was judged, the label or what is withheld: of the concepts within a standard error of
+            the best, the one with fewest words. Empty if nothing was scored.
         start: The label of the dissection that the search began with, empty if there was none.
         trials: What was tried, in order.
         stopped: Why the search ended: ``"steps"`` after all steps, ``"converged"`` where steps brought nothing better,
             ``"budget"``, ``"unreachable"`` if the proposer could not be asked, or ``"not scorable"`` if the neuron is
             dead or not finite on the control images.
-        judged: The best concept, judged by images that the search has not seen, ``None`` if nothing was.
+        judged: ``concept``, judged by images that the search has not seen, ``None`` if nothing was.
         start_judged: The first label, judged likewise.
         q_value: Lowest false-discovery rate among the neurons refined together at which chance is ruled out; NaN
             where unknown.
@@ -161,13 +165,16 @@ class LabelRefinement:
     Example:
         >>> dog = ConceptTrial(0, "label", "scored", "dog", 1.5)
         >>> wolf = ConceptTrial(1, "proposal", "scored", "wolf", 2.5)
-        >>> refined = LabelRefinement("wolf", "dog", (dog, wolf), "steps")
+        >>> refined = LabelRefinement("fc", 7, "wolf", "wolf", "dog", (dog, wolf), "steps")
         >>> refined.best.concept, refined.running_best
         ('wolf', (1.5, 2.5))
 
     """
 
+    layer: str
+    unit: int
     label: str
+    concept: str
     start: str
     trials: tuple[ConceptTrial, ...]
     stopped: Stop

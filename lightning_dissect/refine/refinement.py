@@ -226,7 +226,10 @@ class _Running:
             self._progress("Judging labels", done, len(searches))
         return {
             (search.target.layer, search.target.unit): LabelRefinement(
+                layer=search.target.layer,
+                unit=search.target.unit,
                 label=names[0] if q_value <= self._chosen.false_discovery_rate else "",
+                concept=names[0],
                 start=names[1],
                 trials=tuple(search.trials),
                 stopped=search.stopped,

@@ -16,23 +16,23 @@ def test_the_running_best_never_falls_and_skips_what_was_not_scored():
         trial("", outcome="refused"),
         trial("c", 2.0),
     )
-    found = LabelRefinement("c", "a", trials, "steps")
+    found = LabelRefinement("fc", 0, "c", "c", "a", trials, "steps")
     assert found.running_best == (1.0, 1.0, 2.0)
     assert found.best == trials[-1]
 
 
 def test_of_equal_scores_the_first_is_best():
-    assert LabelRefinement("a", "a", (trial("a", 1.0), trial("b", 1.0)), "steps").best.concept == "a"
+    assert LabelRefinement("fc", 0, "a", "a", "a", (trial("a", 1.0), trial("b", 1.0)), "steps").best.concept == "a"
 
 
 def test_a_search_without_a_score_has_no_best():
-    found = LabelRefinement("", "", (trial("", outcome="unreadable"),), "not scorable")
+    found = LabelRefinement("fc", 0, "", "", "", (trial("", outcome="unreadable"),), "not scorable")
     assert found.best is None
     assert found.running_best == ()
 
 
 def test_seconds_do_not_count_when_searches_are_compared():
-    found = LabelRefinement("a", "a", (), "steps", cost=RefinementCost(images=5, seconds=1.0))
+    found = LabelRefinement("fc", 0, "a", "a", "a", (), "steps", cost=RefinementCost(images=5, seconds=1.0))
     assert found == replace(found, cost=RefinementCost(images=5, seconds=2.0))
     assert found != replace(found, cost=RefinementCost(images=6, seconds=1.0))
 
