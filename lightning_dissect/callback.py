@@ -5,12 +5,14 @@ import math
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning
 from lightning.fabric.utilities.data import sized_len
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
@@ -22,12 +24,15 @@ from lightning_dissect.checks import check_positive
 from lightning_dissect.dissector import DissectionError, Dissector
 from lightning_dissect.encoders import ImageTextEncoder
 from lightning_dissect.evaluators import EvaluationPlan, LabelEvaluator
+from lightning_dissect.failures import noting
 from lightning_dissect.history import Alarm, AlarmRule, RunObserver
+from lightning_dissect.labelling import EncodedConcepts
 from lightning_dissect.metrics import NeuronMetric, monitor_warnings
 from lightning_dissect.peers import Peers
 from lightning_dissect.presence import GivenPresence, SigmoidConstants
 from lightning_dissect.probe import (
     ConceptVocabulary,
+    Normalisation,
     ProbeSet,
     SampleOrder,
     flatten_loaders,
@@ -37,11 +42,15 @@ from lightning_dissect.probe import (
 )
 from lightning_dissect.progress_bar import ProgressBar
 from lightning_dissect.recording import Pooling
+from lightning_dissect.refine import RefinementPlan
+from lightning_dissect.refinement_report import RefinementReport
+from lightning_dissect.refiner import LabelRefiner
 from lightning_dissect.report import change_values, early_stop_warnings, metric_values, values_of_evaluators
 from lightning_dissect.similarity import Similarity
 from lightning_dissect.types import DissectionReport, LayerDissection
 from lightning_dissect.writers import (
     WRITERS,
+    RefinementWriter,
     ReportWriter,
     default_writers,
     run_folder,
@@ -49,6 +58,7 @@ from lightning_dissect.writers import (
     unused_folder,
 )
 
+_SHARDING = (DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy)
 _PIPE_BYTES = 2**15
 _PIPED_BYTES_PER_SCALAR = 300
 
@@ -131,6 +141,8 @@ class NeuronDissection(_Callback):
             ``"watch_list:watermark,text"`` or objects such as `lightning_dissect.history.WatchList`. An alarm is a
             warning, an alert in W&B and a line of ``alarms.jsonl``.
         on_alarm: Called with each `lightning_dissect.history.Alarm`, on rank 0.
+        refinement: Which neurons get a search for a label beyond the vocabulary, when and at what cost, a
+            `RefinementPlan`; the search runs on the main process, with the weights as they are then.
         name: First part of every logged key and name of the folder; tells several dissections of one run apart.
         dirpath: Folder in which the folder ``name`` is made; by default where the first logger keeps its files.
         cache: Whether embeddings are kept on disk between runs, or the folder where.
@@ -176,6 +188,7 @@ class NeuronDissection(_Callback):
         evaluation: EvaluationPlan | None = None,
         alarms: Sequence[str | AlarmRule] = ("concept_loss", "class_collapse"),
         on_alarm: Callable[[Alarm], Any] | None = None,
+        refinement: RefinementPlan | None = None,
         name: str = "dissection",
         dirpath: str | Path | None = None,
         cache: bool | str | Path = True,
@@ -206,6 +219,7 @@ class NeuronDissection(_Callback):
         self.evaluation = evaluation
         self.alarms = alarms
         self.on_alarm = on_alarm
+        self.refinement = refinement
         self.name = name
         self.dirpath = dirpath
         self.cache = cache
@@ -215,6 +229,7 @@ class NeuronDissection(_Callback):
         self._dissector: Dissector | None = None
         self._writers: list[ReportWriter] = []
         self._observer = RunObserver()
+        self._refiner: LabelRefiner | None = None
         self._is_fitting = True
         self._probe_set = ProbeSet([])
         self._layer_names: list[str] = []
@@ -298,6 +313,7 @@ class NeuronDissection(_Callback):
         names = default_writers() if self.writers is None else self.writers
         self._writers = [WRITERS.resolve(writer) for writer in names]
         self._observer = RunObserver(self.alarms)
+        self._refiner = None if self.refinement is None else self._make_refiner(self.refinement, trainer, pl_module)
         if not _builds_model_later(pl_module):
             self._layer_names = self._dissector.layer_names(pl_module)
         monitors = vars(trainer)["callbacks"]
@@ -341,6 +357,8 @@ class NeuronDissection(_Callback):
             previous, self._probe_set = self._probe_set, self._make_probe_set(trainer)
             reader, is_same = self._probe_set.reader, self._probe_set.has_datasets_of(previous)
             self._running_dissector.attach(pl_module, reader, keep_pictures=is_same)
+            if self._refiner is not None:
+                self._refiner.start()
 
     @override
     def on_validation_batch_start(
@@ -384,6 +402,13 @@ class NeuronDissection(_Callback):
             self._stop()
 
     @override
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Search for labels with the weights that the training ends with."""
+        refiner = self._refiner
+        if refiner is not None and refiner.plan.at_end and refiner.last_cycle < self._cycle:
+            self._refine(trainer, pl_module, refiner)
+
+    @override
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Remove the hooks."""
         self._stop()
@@ -393,6 +418,11 @@ class NeuronDissection(_Callback):
         """Remove the hooks, and keep a run whose processes were forked from waiting for ever."""
         self._stop()
         _spare_the_pipe(trainer, self.name)
+
+    @property
+    def last_refinement(self) -> RefinementReport | None:
+        """What the last search for labels found, on rank 0."""
+        return None if self._refiner is None else self._refiner.last_report
 
     @property
     def _title(self) -> str:
@@ -423,6 +453,51 @@ class NeuronDissection(_Callback):
                 self._failure = traceback.format_exc()
                 self._running_dissector.detach()
 
+    def _make_refiner(self, plan: RefinementPlan, trainer: Trainer, pl_module: LightningModule) -> LabelRefiner:
+        """Return what searches for labels, if it can be done here."""
+        if plan.preprocess is None and self.denormalize is not None and not isinstance(self.denormalize, Normalisation):
+            raise ValueError(
+                "Expected `refinement` to have a `preprocess` because `denormalize` is a function, which does not say "
+                "how images are normalised. Pass `mean` and `std` instead, or RefinementPlan(preprocess=...)."
+            )
+        if plan.forward_fn is None and not _is_own(pl_module, "forward"):
+            raise ValueError(
+                "Expected the LightningModule to have a `forward` so that images of concepts can be run through it but "
+                f"{type(pl_module).__name__} has none. Pass RefinementPlan(forward_fn=...)."
+            )
+        if isinstance(trainer.strategy, _SHARDING):
+            raise ValueError(
+                "Expected every process to hold the whole model because `refinement` runs it on one alone, but "
+                f"{type(trainer.strategy).__name__} shares it out. Refine a checkpoint after the training."
+            )
+        concepts = self._running_dissector.concepts
+        cache = concepts.cache if isinstance(concepts, EncodedConcepts) else None
+        return LabelRefiner(plan, concepts.vocabulary, cache, self._running_dissector.budget.pictures)
+
+    def _refine(self, trainer: Trainer, pl_module: LightningModule, refiner: LabelRefiner) -> None:
+        """Search for labels on rank 0 and write what was found; whatever fails leaves the training as it is."""
+        refiner.last_cycle = self._cycle
+        failures: list[str] = []
+        with distributed.in_step("the search for labels") as peers, isolate_rng():
+            if self.last_report is not None:
+                with noting(failures, "The search for labels failed."), _progress(trainer) as progress:
+                    found = refiner.refine(
+                        self.last_report,
+                        pl_module,
+                        self._running_dissector.selected_layers(pl_module),
+                        refiner.plan.preprocess or self._probe_set.model_input,
+                        forward=partial(_run_images, trainer, refiner.plan.forward_fn or _call, pl_module),
+                        changed=self._observer.renamed(),
+                        progress=progress,
+                    )
+                    for writer in self._writers:
+                        with noting(failures, f"{type(writer).__name__} failed."):
+                            if found is not None and isinstance(writer, RefinementWriter):
+                                writer.write_refinement(found, trainer.loggers)
+            failures = peers.broadcast(failures)
+        for failure in failures:
+            self._complain(failure)
+
     def _make_probe_set(self, trainer: Trainer) -> ProbeSet:
         if self.probe is None:
             loaders = flatten_loaders(trainer._evaluation_loop._combined_loader)
@@ -447,6 +522,8 @@ class NeuronDissection(_Callback):
     def _start_batch(self, batch: object, batch_idx: int, dataloader_idx: int) -> None:
         seen = self._probe_set.read_batch(batch, batch_idx, dataloader_idx, with_targets=self.encoder == "annotations")
         self._running_dissector.start_batch(seen.images, seen.sample_ids, seen.targets, seen.keep)
+        if self._refiner is not None and distributed.rank() == 0 and self._refiner.plan.may_follow(self._cycle):
+            self._refiner.see(seen.images)
         self._batch_is_open = True
 
     def _end_batch(self) -> None:
@@ -461,7 +538,7 @@ class NeuronDissection(_Callback):
         for callback in vars(trainer)["callbacks"]:
             if isinstance(callback, NeuronDissection):
                 callback._end_batch()
-        with self._guarded(), ProgressBar(trainer.progress_bar_callback) as progress:
+        with self._guarded(), _progress(trainer) as progress:
             (loader,) = self._probe_set.loaders
             num_batches = sized_len(loader) or math.inf
             for batch_idx, raw in enumerate(loader):
@@ -488,7 +565,7 @@ class NeuronDissection(_Callback):
             return
         epoch, step = self._saved_at or (trainer.current_epoch, trainer.global_step)
         try:
-            with ProgressBar(trainer.progress_bar_callback) as progress:
+            with _progress(trainer) as progress:
                 report = self._running_dissector.report(
                     epoch=epoch,
                     step=step,
@@ -509,6 +586,8 @@ class NeuronDissection(_Callback):
         for failure in failures:
             self._complain(failure)
         self._log(pl_module, metrics)
+        if self._refiner is not None and self._refiner.plan.is_due(self._cycle - 1):
+            self._refine(trainer, pl_module, self._refiner)
         if self._probe_set.stretched and not self._has_warned_of_colours:
             self._has_warned_of_colours = True
             rank_zero_warn(
@@ -535,8 +614,10 @@ class NeuronDissection(_Callback):
         for alarm in seen.alarms:
             rank_zero_warn(f"{self._title}: {alarm.title}. {alarm.text}")
         failures += [*seen.failures, *sound_alarms(seen.alarms, report, trainer.loggers, self.on_alarm)]
-        written = [_failure_of(writer, report, trainer) for writer in self._writers]
-        return values | rates, rates, failures + [failure for failure in written if failure is not None]
+        for writer in self._writers:
+            with noting(failures, f"{type(writer).__name__} failed."):
+                writer.write(report, trainer.loggers)
+        return values | rates, rates, failures
 
     def _log(self, pl_module: LightningModule, metrics: Mapping[str, float]) -> None:
         self._has_logged = True
@@ -584,12 +665,21 @@ def _spare_the_pipe(trainer: Trainer, name: str) -> None:
             del last[key]
 
 
-def _failure_of(writer: ReportWriter, report: DissectionReport, trainer: Trainer) -> str | None:
-    try:
-        writer.write(report, trainer.loggers)
-    except Exception:  # noqa: BLE001
-        return f"{type(writer).__name__} failed.\n{traceback.format_exc()}"
-    return None
+def _progress(trainer: Trainer) -> ProgressBar:
+    return ProgressBar(trainer.progress_bar_callback)
+
+
+def _run_images(
+    trainer: Trainer, forward: Callable[[Any, Any], Any], pl_module: LightningModule, images: Tensor
+) -> None:
+    """Run images through a module as the Trainer runs a batch."""
+    batch = trainer.strategy.batch_to_device(trainer.precision_plugin.convert_input(images))
+    with trainer.precision_plugin.forward_context():
+        forward(pl_module, batch)
+
+
+def _call(pl_module: LightningModule, images: Tensor) -> object:
+    return pl_module(images)
 
 
 def _builds_model_later(pl_module: LightningModule) -> bool:

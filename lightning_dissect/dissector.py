@@ -176,7 +176,11 @@ class Dissector:
                 If a layer is not found; the message names the closest.
 
         """
-        return list(self._select(model))
+        return list(self.selected_layers(model))
+
+    def selected_layers(self, model: nn.Module) -> dict[str, SelectedLayer]:
+        """Return the layers that a model will be recorded at, by name; see `layer_names`."""
+        return select_layers(model, self.layers, self.pooling)
 
     def attach(self, model: nn.Module, image_reader: ImageReader | None = None, *, keep_pictures: bool = True) -> None:
         """Register hooks on the layers of a model and forget what was recorded before.
@@ -194,10 +198,10 @@ class Dissector:
         """
         self.detach()
         self._pictures.start(keep_pictures, image_reader)
-        self._recorder = ActivationRecorder(self._select(model), ActivationStorage(self.budget.activations))
+        self._recorder = ActivationRecorder(self.selected_layers(model), ActivationStorage(self.budget.activations))
         self.concepts.start()
         if self._trust is not None:
-            self._trust.attach(model, self._select)
+            self._trust.attach(model, self.selected_layers)
         self._recorder.attach()
 
     def detach(self) -> None:
@@ -335,9 +339,6 @@ class Dissector:
             return report
         encoded = self.panel.encoded(report, found.sample_ids, found.matrix)
         return self.panel.evaluate(report, encoded, progress or silent)
-
-    def _select(self, model: nn.Module) -> dict[str, SelectedLayer]:
-        return select_layers(model, self.layers, self.pooling)
 
     def _attached(self) -> ActivationRecorder:
         if self._recorder is None:

@@ -1,12 +1,12 @@
 """Watching a run: its history, its curves and its alarms, dissection by dissection."""
 
-import traceback
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lightning_dissect.failures import noting
 from lightning_dissect.history.alarms import ALARMS, Alarm, AlarmRule
+from lightning_dissect.history.changes import compare
 from lightning_dissect.history.curves import RunCurves, Values
 from lightning_dissect.history.history import DissectionHistory
 from lightning_dissect.types import DissectionReport
@@ -64,29 +64,30 @@ class RunObserver:
 
         """
         failures: list[str] = []
-        with _noting(failures, "The history of the run could not be read."):
+        with noting(failures, "The history of the run could not be read."):
             self._open(report.dirpath)
-        with _noting(failures, "The history of the run could not be written."):
+        with noting(failures, "The history of the run could not be written."):
             self.history.append(report)
         values: Values = {}
         alarms: list[Alarm] = []
-        with _noting(failures, "What has changed could not be measured."):
+        with noting(failures, "What has changed could not be measured."):
             values = self._curves.follow(self.history)[-1]
         curves = self._curves.arrays()
         for rule in self._rules if values else ():
-            with _noting(failures, f"The alarm {type(rule).__name__} failed."):
+            with noting(failures, f"The alarm {type(rule).__name__} failed."):
                 alarms += rule.check(self.history, curves)
         return Observation(values, tuple(alarms), tuple(failures))
+
+    def renamed(self) -> frozenset[tuple[str, int]]:
+        """Return layer and unit of the neurons with another reliable label than in the dissection before."""
+        if len(self.history) < 2:
+            return frozenset()
+        before, after = self.history[-2], self.history[-1]
+        changes = compare(before, after, self.history.embeddings)
+        rows = changes.rows_after[changes.renamed]
+        return frozenset((after.layers[after.layer[row]], int(after.unit[row])) for row in rows)
 
     def _open(self, dirpath: Path | None) -> None:
         if dirpath != self._dirpath:
             self._dirpath, self.history = dirpath, DissectionHistory(dirpath)
             self.history.refresh()
-
-
-@contextmanager
-def _noting(failures: list[str], message: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception:  # noqa: BLE001
-        failures.append(f"{message}\n{traceback.format_exc()}")

@@ -4,6 +4,7 @@ from lightning_dissect.probe.annotations import annotation_matrix, annotation_pr
 from lightning_dissect.probe.content_hash import content_ids
 from lightning_dissect.probe.hierarchy import ConceptHierarchy
 from lightning_dissect.probe.images import Denormalize, find_images, find_targets, out_of_range, to_uint8
+from lightning_dissect.probe.model_input import ModelInput
 from lightning_dissect.probe.normalisation import (
     Normalisation,
     find_normalisation,
@@ -23,6 +24,7 @@ __all__ = [
     "ConceptHierarchy",
     "ConceptVocabulary",
     "Denormalize",
+    "ModelInput",
     "Normalisation",
     "ProbeBatch",
     "ProbeSet",

@@ -61,6 +61,28 @@ class Normalisation:
                 If the number of channels is not that of ``mean``.
 
         """
+        mean, std = self._values(images)
+        return images.to(torch.float32) * std + mean
+
+    def apply(self, images: Tensor) -> Tensor:
+        """Return standardised images.
+
+        Args:
+            images: Images in ``[0, 1]``, shape ``(images, channels, height, width)``, floating.
+
+        Returns:
+            Same shape, float32, on the same device.
+
+        Raises:
+            ValueError:
+                If the number of channels is not that of ``mean``.
+
+        """
+        mean, std = self._values(images)
+        return (images.to(torch.float32) - mean) / std
+
+    def _values(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and standard deviation in a shape that fits images."""
         if len(self.mean) not in (1, images.shape[1]):
             raise ValueError(
                 f"Expected `images` to have {len(self.mean)} channels, as many as `mean`, "
@@ -70,7 +92,7 @@ class Normalisation:
             torch.tensor(values, dtype=torch.float32, device=images.device)[:, None, None]
             for values in (self.mean, self.std)
         )
-        return images.to(torch.float32) * std + mean
+        return mean, std
 
 
 def given_denormalize(

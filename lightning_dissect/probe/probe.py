@@ -15,7 +15,8 @@ from torch.utils.data import (
 )
 
 from lightning_dissect.probe.images import Denormalize, find_images, find_targets, out_of_range, to_uint8
-from lightning_dissect.probe.normalisation import find_normalisation
+from lightning_dissect.probe.model_input import ModelInput
+from lightning_dissect.probe.normalisation import Normalisation, find_normalisation
 from lightning_dissect.probe.reread import read_image
 from lightning_dissect.probe.sample_ids import SampleOrder, locate
 from lightning_dissect.types import Picture
@@ -77,6 +78,7 @@ class ProbeSet:
         self._image_fn = image_fn
         self._datasets = [_dataset(loader) for loader in self.loaders]
         self._denormalize = [denormalize or find_normalisation(dataset) for dataset in self._datasets]
+        self._last_seen: tuple[Tensor, int] | None = None
         self._orders = [SampleOrder.of(loader, position) for position, loader in enumerate(self.loaders)]
 
     def read_batch(
@@ -97,6 +99,7 @@ class ProbeSet:
         """
         images = self.find_images(batch)
         denormalize = self._denormalize[dataloader_idx]
+        self._last_seen = images[:0], dataloader_idx
         if denormalize is None:
             self.stretched = self.stretched or bool(out_of_range(images).any())
         order = self._orders[dataloader_idx]
@@ -104,6 +107,27 @@ class ProbeSet:
         sample_ids, keep = place if place is not None else (None, None)
         targets = self.find_targets(batch) if with_targets else None
         return ProbeBatch(to_uint8(images, denormalize), sample_ids, keep, targets)
+
+    @property
+    def model_input(self) -> ModelInput:
+        """How the images of the last batch were given to the network, so that others can be given alike.
+
+        Raises:
+            ValueError:
+                If no batch was read, or the normalisation of its images is unknown or cannot be turned round.
+
+        """
+        if self._last_seen is None:
+            raise ValueError("Expected a batch to have been read but none was.")
+        images, loader = self._last_seen
+        denormalize = self._denormalize[loader]
+        if self.stretched or not (denormalize is None or isinstance(denormalize, Normalisation)):
+            raise ValueError(
+                "Expected the normalisation of the images to be known, so that others can be normalised alike, but it "
+                "is not. Pass `mean` and `std`, or a `preprocess` of your own."
+            )
+        height, width = images.shape[-2:]
+        return ModelInput((height, width), images.shape[1], images.dtype, denormalize)
 
     def has_datasets_of(self, other: "ProbeSet") -> bool:
         """Return whether each loader has the same dataset as in another set, so that ids stand for the same samples."""

@@ -113,7 +113,7 @@ class ConceptRefinement:
             raise ValueError(
                 f"Expected `false_discovery_rate` to be between 0 and 1 but got {self.false_discovery_rate}."
             )
-        self._makers()
+        self.makers()
 
     def refine(
         self,
@@ -139,7 +139,7 @@ class ConceptRefinement:
                 If a target is not recorded, or what proposer or generator need is missing.
 
         """
-        proposer, generator, judging = self._makers()
+        proposer, generator, judging = self.makers()
         for maker in (proposer, generator, judging):
             if isinstance(maker, NeedsSurroundings):
                 maker.enter(surroundings)
@@ -161,7 +161,8 @@ class ConceptRefinement:
         """How the search for one label goes about it."""
         return SearchSettings(**{setting.name: getattr(self, setting.name) for setting in fields(SearchSettings)})
 
-    def _makers(self) -> tuple[ConceptProposer, ImageGenerator, ImageGenerator]:
+    def makers(self) -> tuple[ConceptProposer, ImageGenerator, ImageGenerator]:
+        """Return who names concepts, who makes images to search with, and who makes those to judge with."""
         generator = GENERATORS.resolve(self.generator)
         judging = generator if self.judging_generator is None else GENERATORS.resolve(self.judging_generator)
         return PROPOSERS.resolve(self.proposer), generator, judging

@@ -1,7 +1,7 @@
 """Where a report goes: files first, then the loggers of the run."""
 
 from lightning_dissect.writers.alarms import read_alarms, sound_alarms, write_alarms
-from lightning_dissect.writers.base import WRITERS, ReportWriter
+from lightning_dissect.writers.base import WRITERS, RefinementWriter, ReportWriter
 from lightning_dissect.writers.csv import CSVWriter
 from lightning_dissect.writers.dashboard import DashboardWriter
 from lightning_dissect.writers.html import HTMLWriter
@@ -19,6 +19,7 @@ __all__ = [
     "JSONWriter",
     "PictureFolder",
     "PicturesWriter",
+    "RefinementWriter",
     "ReportWriter",
     "TensorBoardWriter",
     "WandbWriter",

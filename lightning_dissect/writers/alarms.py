@@ -2,13 +2,12 @@
 
 import json
 import math
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lightning_dissect.failures import noting
 from lightning_dissect.history import Alarm
 from lightning_dissect.types import DissectionReport
 from lightning_dissect.whole_files import write_whole
@@ -82,24 +81,17 @@ def sound_alarms(
         What went wrong.
 
     """
-    calls: list[tuple[str, Callable[[], object]]] = [(ALARM_FILE, partial(write_alarms, alarms, report))]
-    for logger in loggers_called(loggers, "WandbLogger"):
-        calls += [("The alert in W&B", partial(_alert, logger, alarm)) for alarm in alarms]
-    if on_alarm is not None:
-        calls += [("`on_alarm`", partial(on_alarm, alarm)) for alarm in alarms]
-    return [failure for what, call in calls if (failure := _failure(what, call)) is not None]
-
-
-def _alert(logger: Any, alarm: Alarm) -> None:  # noqa: ANN401
-    logger.experiment.alert(title=alarm.title, text=alarm.text, level="WARN")
-
-
-def _failure(what: str, call: Callable[[], object]) -> str | None:
-    try:
-        call()
-    except Exception:  # noqa: BLE001
-        return f"{what} failed.\n{traceback.format_exc()}"
-    return None
+    failures: list[str] = []
+    with noting(failures, f"{ALARM_FILE} failed."):
+        write_alarms(alarms, report)
+    for alarm in alarms:
+        for logger in loggers_called(loggers, "WandbLogger"):
+            with noting(failures, "The alert in W&B failed."):
+                logger.experiment.alert(title=alarm.title, text=alarm.text, level="WARN")
+        with noting(failures, "`on_alarm` failed."):
+            if on_alarm is not None:
+                on_alarm(alarm)
+    return failures
 
 
 def _line(alarm: Alarm, report: DissectionReport) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from lightning_dissect.refinement_report import RefinementReport
 from lightning_dissect.registry import Registry
 from lightning_dissect.types import DissectionReport
 
@@ -27,6 +28,21 @@ class ReportWriter(Protocol):
 
         Args:
             report: The dissection to write.
+            loggers: The loggers of the run; a writer uses those that it knows, by what they can do.
+
+        """
+        ...
+
+
+@runtime_checkable
+class RefinementWriter(Protocol):
+    """A writer that takes labels that were searched for to its output, too."""
+
+    def write_refinement(self, report: RefinementReport, loggers: Sequence[Any]) -> None:
+        """Write what a search for labels found.
+
+        Args:
+            report: What was found.
             loggers: The loggers of the run; a writer uses those that it knows, by what they can do.
 
         """
