@@ -64,9 +64,10 @@ class ConceptRefinement:
         generator: Who makes images of them: ``"retrieval"``, which finds real ones, ``"diffusion:MODEL"`` or an
             object.
         judging_generator: Who makes the images by which results are judged; by default the same.
-        steps: Steps before the last, which sums up.
+        steps: Steps before the last, which sums up; 0 only judges the concepts that the search begins with.
         proposals: Concepts asked for in a step.
-        start_concepts: Most concepts of the dissection, and of the bank, that the search begins with.
+        start_concepts: Most concepts of the dissection that the search begins with.
+        bank_concepts: Most concepts drawn for other neurons that it begins with.
         random_concepts: Concepts of the vocabulary drawn at random, the same for all neurons.
         bank_size: Scored concepts that the proposer is shown.
         patience: Steps in a row without a better concept after which a search ends.
@@ -92,6 +93,7 @@ class ConceptRefinement:
     steps: int = 10
     proposals: int = 1
     start_concepts: int = 5
+    bank_concepts: int = 5
     random_concepts: int = 5
     bank_size: int = 10
     patience: int = 4
@@ -103,10 +105,10 @@ class ConceptRefinement:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        counts = ("steps", "proposals", "start_concepts", "bank_size", "patience", "search_images", "judging_images")
+        counts = ("proposals", "start_concepts", "bank_size", "patience", "search_images", "judging_images")
         for name in counts:
             check_positive(name, getattr(self, name))
-        for name in ("random_concepts", "retries"):
+        for name in ("steps", "bank_concepts", "random_concepts", "retries"):
             if getattr(self, name) < 0:
                 raise ValueError(f"Expected `{name}` to be 0 or more but got {getattr(self, name)}.")
         if not 0 < self.false_discovery_rate < 1:

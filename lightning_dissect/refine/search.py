@@ -39,6 +39,7 @@ class SearchSettings:
     steps: int
     proposals: int
     start_concepts: int
+    bank_concepts: int
     bank_size: int
     patience: int
     retries: int
@@ -188,7 +189,8 @@ class LabelSearch:
             self._begin(random_concepts)
             for step in self._steps():
                 self._propose(step, "proposal")
-            self._propose(step + 1, "summary")
+            if step:
+                self._propose(step + 1, "summary")
         except SearchEnd as end:
             self.stopped = end.stop
             if end.stop == "unreachable":
@@ -208,7 +210,7 @@ class LabelSearch:
     def _begin(self, random_concepts: Sequence[str]) -> None:
         """Try what the dissection says, what others have drawn and what chance gives."""
         label, others = self.target.candidates[:1], self.target.candidates[1 : self._settings.start_concepts]
-        known = [concept for concept, _ in self._best_known(self._settings.start_concepts)]
+        known = [concept for concept, _ in self._best_known(self._settings.bank_concepts)]
         starts: list[tuple[Origin, Iterable[str]]] = [
             ("label", label),
             ("vocabulary", others),

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
 
@@ -121,3 +122,10 @@ def _free_port() -> int:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         return int(server.getsockname()[1])
+
+
+def processes(number: int) -> dict[str, Any]:
+    """Return a Trainer's options for some forked processes, of which none waits for ever."""
+    if number == 1:
+        return {}
+    return {"devices": number, "strategy": DDPStrategy(start_method="fork", timeout=timedelta(seconds=60))}

@@ -1,13 +1,11 @@
 """Many processes give what one gives, and fail together or not at all."""
 
-from datetime import timedelta
 from operator import itemgetter
 from types import SimpleNamespace
 
 import pytest
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 from torch.multiprocessing import ProcessRaisedException
 from torch.utils.data import DataLoader, IterableDataset
@@ -25,7 +23,7 @@ from lightning_dissect.similarity import Correlation, RankReorder
 from lightning_dissect.trust import TrustJudge
 from tests.helpers.colours import COLOURS, MEAN, STD, ColourDataset, ColourEncoder, ColourModule
 from tests.helpers.planted import CONCEPTS, DEAD, PLANTED, PlantedDataset, PlantedModule
-from tests.helpers.processes import one_thread
+from tests.helpers.processes import one_thread, processes
 from tests.helpers.reports import ReportFile, assert_equal_reports
 from tests.helpers.witness import Witness
 
@@ -42,13 +40,6 @@ def _same_number_of_threads():
     """Sums in another order differ in their last bit, and Lightning gives several processes fewer threads each."""
     with one_thread():
         yield
-
-
-def processes(number):
-    """Return the Trainer's options for some processes, of which none waits for ever."""
-    if number == 1:
-        return {}
-    return {"devices": number, "strategy": DDPStrategy(start_method="fork", timeout=timedelta(seconds=60))}
 
 
 class PaintEncoder(ColourEncoder):

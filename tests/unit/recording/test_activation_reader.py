@@ -41,6 +41,11 @@ def test_activations_are_those_of_the_model_in_the_order_of_the_images(model):
     assert not found["head"].is_inference()
 
 
+def test_the_last_batch_may_be_smaller(model):
+    found = reader(model, batch_size=10).read(images(25))
+    torch.testing.assert_close(found["head"], model.eval()(images(25) / 255).detach())
+
+
 def test_the_model_and_the_random_state_are_left_as_found(model):
     model.train()
     model.norm.eval()

@@ -281,8 +281,8 @@ def test_a_target_that_was_not_recorded_is_refused():
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *((name, 0) for name in ("steps", "proposals", "start_concepts", "bank_size", "patience", "search_images")),
-        *(("retries", -1), ("random_concepts", -1), ("judging_images", 0)),
+        *((name, 0) for name in ("proposals", "start_concepts", "bank_size", "patience", "search_images")),
+        *(("steps", -1), ("retries", -1), ("bank_concepts", -1), ("random_concepts", -1), ("judging_images", 0)),
         *(("false_discovery_rate", 0.0), ("false_discovery_rate", 1.0)),
     ],
 )
@@ -296,6 +296,18 @@ def test_an_unknown_name_is_refused():
         ConceptRefinement(proposer="nobody", generator=Painter())
     with pytest.raises(ValueError, match="image generator"):
         ConceptRefinement(proposer=Neighbours(), generator="nothing")
+
+
+def test_without_steps_labels_are_only_judged():
+    painter, proposer = Painter(), Neighbours()
+    settings = {"steps": 0, "start_concepts": 1, "bank_concepts": 0, "random_concepts": 0}
+    targets = [target(0, "ban", "dop"), target(1, "dop")]
+    found = refined(targets, proposer=proposer, generator=painter, **settings).labels
+    assert proposer.requests == []
+    assert [concept for concept, _ in painter.asked] == ["ban", "dop"] * 2
+    assert found["units", 0].judged == found["units", 0].start_judged
+    assert found["units", 0].judged.auc > 0.9
+    assert [label.label for label in found.values()] == ["ban", ""]
 
 
 def test_the_order_of_targets_does_not_change_what_is_judged():
