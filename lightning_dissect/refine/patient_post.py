@@ -99,10 +99,9 @@ class PatientPost:
         key, attempt = self._key(), 0
         while isinstance(outcome := self._attempt(url, body, key, read), Fault):
             if outcome.is_final or attempt == self.retries:
-                reason = outcome.reason.replace(key, "***") if key else outcome.reason
+                reason = one_line(without_key(outcome.reason, key), 2 * MOST_QUOTED)
                 raise ConnectionError(
-                    f"Expected an answer of {url} but attempt {attempt + 1} of {self.retries + 1} "
-                    f"{one_line(reason, 2 * MOST_QUOTED)}"
+                    f"Expected an answer of {url} but attempt {attempt + 1} of {self.retries + 1} {reason}"
                 )
             sleep(pause(attempt, outcome.pause))
             attempt += 1
@@ -130,7 +129,7 @@ class PatientPost:
         except requests.RequestException as error:
             return Fault(f"found no connection: {error}")
         if response.status_code != HTTPStatus.OK:
-            return self._refusal(response, content)
+            return self._refusal(response, without_key(content.decode(errors="replace"), key))
         if len(content) > MOST_BYTES:
             return Fault(f"got more than {MOST_BYTES} bytes.")
         try:
@@ -138,18 +137,18 @@ class PatientPost:
         except ValueError as error:
             return Fault(f"got what cannot be read: {error}")
 
-    def _refusal(self, response: "Response", content: bytes) -> Fault:
-        said = one_line(content[: 4 * MOST_QUOTED].decode(errors="replace"), MOST_QUOTED)
+    def _refusal(self, response: "Response", said: str) -> Fault:
+        status = response.status_code
         remedies = {
-            400: "Check the name of the model and its settings.",
-            401: f"Put a valid key into the environment variable {self.key_variable}.",
-            403: f"Put a key that may do this into the environment variable {self.key_variable}.",
-            404: "Check the address, which often ends in /v1, and the name of the model.",
+            400: " Check the name of the model and its settings.",
+            401: f" Put a valid key into the environment variable {self.key_variable}.",
+            403: f" Put a key that may do this into the environment variable {self.key_variable}.",
+            404: " Check the address, which often ends in /v1, and the name of the model.",
         }
-        remedy = "Use the address that it redirects to." if response.is_redirect else remedies.get(response.status_code)
+        remedy = " Use the address that it redirects to." if response.is_redirect else remedies.get(status, "")
         return Fault(
-            f"got status {response.status_code}, {said!r}. {remedy or ''}",
-            is_final=response.status_code not in PASSING,
+            f"got status {status}.{remedy} The answer is {one_line(said[: 4 * MOST_QUOTED], MOST_QUOTED)!r}.",
+            is_final=status not in PASSING,
             pause=asked_pause(response.headers.get("Retry-After")),
         )
 
@@ -158,6 +157,21 @@ class PatientPost:
         if not key.isascii() or not key.isprintable():
             raise ValueError(f"Expected the environment variable {self.key_variable} to hold printable ASCII only.")
         return key
+
+
+def without_key(text: str, key: str) -> str:
+    """Return a text in which a key cannot be read; some services repeat it.
+
+    Args:
+        text: Any text.
+        key: The key, empty if there is none.
+
+    Example:
+        >>> without_key("wrong key abc", "abc"), without_key("no key", "")
+        ('wrong key ***', 'no key')
+
+    """
+    return text.replace(key, "***") if key else text
 
 
 def beginning(response: "Response") -> bytes:

@@ -164,7 +164,7 @@ def tagged_block(text: str, tags: list[re.Match[str]]) -> tuple[str, str]:
 
 
 def entries(block: str) -> Iterator[str]:
-    """Yield what a block lists, unchanged.
+    """Return what a block lists, unchanged.
 
     Args:
         block: JSON, a part of it, or lines.
@@ -172,16 +172,14 @@ def entries(block: str) -> Iterator[str]:
     """
     bare = FENCE.sub("", block).strip()
     try:
-        yield from strings_of(json.loads(bare))
-        return
+        return strings_of(json.loads(bare))
     except (ValueError, RecursionError):
         strings = STRING.findall(bare) if bare.startswith(("[", "{")) else []
     if strings:
-        yield from map(string_of, strings)
-    elif bare.startswith("["):
-        yield from bare.strip("[]").split(",")
-    else:
-        yield from (BULLET.sub("", line, count=1) for line in bare.splitlines())
+        return map(string_of, strings)
+    if bare.startswith("["):
+        return iter(bare.strip("[]").split(","))
+    return (BULLET.sub("", line, count=1) for line in bare.splitlines())
 
 
 def strings_of(value: object) -> Iterator[str]:

@@ -136,6 +136,10 @@ def test_the_key_is_sent_and_shows_nowhere_else(monkeypatch, pauses, tmp_path):
         assert server.headers[0]["Authorization"] == f"Bearer {key}"
         assert key not in str(error.value)
         assert error.value.__cause__ is None
+    with chat_server(Turn(b"x" * 295 + key.encode(), 401)) as server:
+        with pytest.raises(ConnectionError, match=r"x\*\*\*'") as error:
+            send(server, key_variable="SOME_KEY")
+        assert "sk-" not in str(error.value)
 
 
 def test_a_netrc_is_not_asked_for_a_key(monkeypatch, tmp_path):
