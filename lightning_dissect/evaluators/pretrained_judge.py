@@ -16,7 +16,7 @@ from lightning_dissect.encoders.isolation import isolated_inference
 from lightning_dissect.evaluators.base import Answers, Questions
 from lightning_dissect.evaluators.image_text_model import ImageTextModel
 from lightning_dissect.evaluators.label_text import plain_label
-from lightning_dissect.evaluators.loaded_model import ModelSource
+from lightning_dissect.pretrained_model import ModelSource, chosen_device
 from lightning_dissect.probe import ConceptVocabulary
 from lightning_dissect.types import Picture
 
@@ -125,7 +125,7 @@ class PretrainedJudge(ABC):
 
         """
         require_package("transformers", "transformers", self.purpose)
-        self._device()
+        chosen_device(self.device)
         try:
             family = self.family
         except RuntimeError as error:
@@ -190,23 +190,12 @@ class PretrainedJudge(ABC):
         return known
 
     def _on_device(self) -> ImageTextModel:
-        device = self._device()
+        device = chosen_device(self.device)
         if self._loaded is None:
             kind = self.kind(self.family)
             self._loaded = kind(*self._source.load(kind.model_class, self._source.dtype(self.dtype, device)))
         self._loaded.to(device)
         return self._loaded
-
-    def _device(self) -> torch.device:
-        if self.device == "auto":
-            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        try:
-            device = torch.device(self.device)
-        except RuntimeError as error:
-            raise ValueError(f"Expected `device` to be 'auto' or a device of torch but got {self.device!r}.") from error
-        if device.type == "cuda" and not torch.cuda.is_available():
-            raise ValueError(f"Expected `device` to be there but got {self.device!r} without a GPU. Use 'auto'.")
-        return device
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_loaded": None}

@@ -14,6 +14,9 @@ from lightning_dissect.refine.base import (
     ScoredName,
     Surroundings,
 )
+from lightning_dissect.refine.chat_model import ChatModel, Message
+from lightning_dissect.refine.chat_proposer import ChatProposer
+from lightning_dissect.refine.http_chat import HTTPChat
 from lightning_dissect.refine.label_files import GivenLabel, read_labels
 from lightning_dissect.refine.plan import RefinementPlan
 from lightning_dissect.refine.planted import PlantedNetwork, PlantedUnit
@@ -22,18 +25,23 @@ from lightning_dissect.refine.refinement import ConceptRefinement, Refined
 from lightning_dissect.refine.scoring import CoSySummary, cosy_score, summarise_cosy
 from lightning_dissect.refine.search import RefinementTarget
 from lightning_dissect.refine.spending import SearchBudget
+from lightning_dissect.refine.transformers_chat import TransformersChat
 
 __all__ = [
     "GENERATORS",
     "PROPOSERS",
+    "ChatModel",
+    "ChatProposer",
     "CoSyScore",
     "CoSySummary",
     "ConceptBank",
     "ConceptProposer",
     "ConceptRefinement",
     "GivenLabel",
+    "HTTPChat",
     "ImageGenerator",
     "ImagePool",
+    "Message",
     "NeedsSurroundings",
     "NeuronReader",
     "NoImagesError",
@@ -48,6 +56,7 @@ __all__ = [
     "ScoredName",
     "SearchBudget",
     "Surroundings",
+    "TransformersChat",
     "cosy_score",
     "read_labels",
     "summarise_cosy",

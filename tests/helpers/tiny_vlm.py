@@ -1,11 +1,16 @@
 """Vision-language models of a few thousand weights, made from configurations and saved as `save_pretrained` does."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import pytest
 import torch
 import transformers
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
+
+from lightning_dissect.pretrained_model import quiet_transformers
 
 SIDE, PATCH, QUERIES, WIDTH = 16, 8, 3, 16
 IDS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
@@ -186,3 +191,25 @@ def smol_vlm(folder: Path) -> Path:
     videos = transformers.SmolVLMVideoProcessor()
     processor = transformers.SmolVLMProcessor(crops, words, videos, image_seq_len=1, chat_template=CHAT_TEMPLATE)
     return save(transformers.SmolVLMForConditionalGeneration(config), processor, folder)
+
+
+MODELS: dict[str, Callable[[Path], Path]] = {
+    "blip": blip,
+    "blip vqa": partial(blip, kind="QuestionAnswering"),
+    "blip-2 itm": blip_2_matching,
+    "blip-2 opt": blip_2,
+    "blip-2 t5": partial(blip_2, language="t5"),
+    "llava": llava,
+    "qwen-vl": qwen_vl,
+    "smolvlm": smol_vlm,
+}
+
+
+def folder_of(name: str, root: Path) -> str:
+    """The folder of a model, made when it is first asked for."""
+    place = root / name.replace(" ", "_")
+    if not place.exists():
+        with quiet_transformers(), pytest.MonkeyPatch.context() as patch:
+            patch.setattr("transformers.models.smolvlm.processing_smolvlm.num2words", str)
+            MODELS[name](place)
+    return str(place)

@@ -9,20 +9,8 @@ import pytest
 import torch
 
 from lightning_dissect.evaluators import Evidence, Questions
-from lightning_dissect.evaluators.loaded_model import quiet_transformers
 from lightning_dissect.probe import ConceptVocabulary
 from tests.helpers import tiny_vlm
-
-MODELS: dict[str, Callable[[Path], Path]] = {
-    "blip": tiny_vlm.blip,
-    "blip vqa": partial(tiny_vlm.blip, kind="QuestionAnswering"),
-    "blip-2 itm": tiny_vlm.blip_2_matching,
-    "blip-2 opt": tiny_vlm.blip_2,
-    "blip-2 t5": partial(tiny_vlm.blip_2, language="t5"),
-    "llava": tiny_vlm.llava,
-    "qwen-vl": tiny_vlm.qwen_vl,
-    "smolvlm": tiny_vlm.smol_vlm,
-}
 
 
 @pytest.fixture(autouse=True)
@@ -46,15 +34,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
     """The folder of a tiny model, made when it is first asked for."""
     root = tmp_path_factory.mktemp("models")
 
-    def folder(name: str) -> str:
-        place = root / name.replace(" ", "_")
-        if not place.exists():
-            with quiet_transformers(), pytest.MonkeyPatch.context() as patch:
-                patch.setattr("transformers.models.smolvlm.processing_smolvlm.num2words", str)
-                MODELS[name](place)
-        return str(place)
-
-    return folder
+    return partial(tiny_vlm.folder_of, root=root)
 
 
 LABELS = ("cat", "a large dog", "the inside of a very old church with many windows", "red")

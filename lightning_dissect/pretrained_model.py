@@ -1,6 +1,7 @@
 """Pretrained models of transformers: where they come from, and how they are read."""
 
 import re
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,10 +22,10 @@ HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 @dataclass(frozen=True)
 class ModelSource:
-    """A model of transformers: a folder as ``save_pretrained`` writes it, or a repository of the Hugging Face hub.
+    """A model of transformers: a folder as ``save_pretrained`` writes it, a GGUF file, or a repository of the hub.
 
     Args:
-        model: The folder, or ``"ORG/REPO"``.
+        model: The folder, the file, or ``"ORG/REPO"`` of the Hugging Face hub.
         local_files_only: Whether the hub's local cache must do.
 
     Example:
@@ -40,8 +41,10 @@ class ModelSource:
     @property
     def place(self) -> str:
         """What transformers is given: the folder, or the repository."""
-        folder = Path(self.model).expanduser()
-        return str(folder) if folder.is_dir() else self.model
+        path = Path(self.model).expanduser()
+        if self._is_gguf:
+            return str(path.parent)
+        return str(path) if path.is_dir() else self.model
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -52,23 +55,16 @@ class ModelSource:
                 If there is no such folder, it holds no model, or the hub does not deliver.
 
         """
-        folder = Path(self.place)
-        if folder.is_dir():
-            for patterns in (("config.json",), WEIGHTS):
-                if not any(file for pattern in patterns for file in folder.glob(pattern)):
-                    raise RuntimeError(
-                        f"Expected `model` to be a folder with a model but {self.model!r} holds no "
-                        f"{' or '.join(patterns)}."
-                    )
-        elif not HUB_NAME.fullmatch(self.model):
-            raise RuntimeError(f"Expected `model` to be a folder with a model but there is no folder {self.model!r}.")
+        self._check_files()
         from transformers import PretrainedConfig
 
         try:
             with quiet_transformers():
-                config, _ = PretrainedConfig.get_config_dict(self.place, local_files_only=self.local_files_only)
+                config, _ = PretrainedConfig.get_config_dict(self.place, **self._options)
         except OSError as error:
             raise self._unavailable(error) from error
+        except (ImportError, ValueError, struct.error) as error:
+            raise RuntimeError(f"Expected `model` to be one to read but got {self.model!r}: {error}") from error
         if "model_type" not in config:
             raise RuntimeError(
                 f"Expected `model` to be a model of transformers but the config.json of {self.model!r} names no "
@@ -109,34 +105,75 @@ class ModelSource:
                 If something cannot be read or downloaded, a package is missing, or the checkpoint lacks weights.
 
         """
-        import transformers
-        from safetensors import SafetensorError
-
-        options = {"local_files_only": self.local_files_only}
-        try:
-            with isolated_loading(), quiet_transformers():
-                processor: Any = transformers.AutoProcessor.from_pretrained(self.place, **options)  # type: ignore[no-untyped-call]
-                model, report = getattr(transformers, model_class).from_pretrained(
-                    self.place, torch_dtype=dtype, output_loading_info=True, **options
-                )
-        except (OSError, SafetensorError) as error:
-            raise self._unavailable(error) from error
-        except (ImportError, ValueError, RuntimeError) as error:
-            raise RuntimeError(
-                f"Expected `model` to be one that transformers {transformers.__version__} can load as {model_class} "
-                f"but got {self.model!r}: {error}"
-            ) from error
+        model, processor = self._read(model_class, "AutoProcessor", dtype)
         if not (hasattr(processor, "tokenizer") and hasattr(processor, "image_processor")):
             raise RuntimeError(
                 f"Expected `model` to come with a processor of images and texts but got {self.model!r} with a "
                 f"{type(processor).__name__} only."
             )
+        return model, processor
+
+    def load_language_model(self, dtype: torch.dtype) -> tuple[Any, Any]:
+        """Return a model that continues texts and its tokeniser, as `load` does.
+
+        Args:
+            dtype: Of the weights.
+
+        Raises:
+            RuntimeError:
+                See `load`.
+
+        """
+        return self._read("AutoModelForCausalLM", "AutoTokenizer", dtype)
+
+    def _read(self, model_class: str, companion_class: str, dtype: torch.dtype) -> tuple[Any, Any]:
+        import transformers
+        from safetensors import SafetensorError
+
+        self._check_files()
+        try:
+            with isolated_loading(), quiet_transformers():
+                companion = getattr(transformers, companion_class).from_pretrained(self.place, **self._options)
+                model, report = getattr(transformers, model_class).from_pretrained(
+                    self.place, torch_dtype=dtype, output_loading_info=True, **self._options
+                )
+        except (OSError, SafetensorError) as error:
+            raise self._unavailable(error) from error
+        except (ImportError, ValueError, RuntimeError, struct.error) as error:
+            raise RuntimeError(
+                f"Expected `model` to be one that transformers {transformers.__version__} can load as {model_class} "
+                f"but got {self.model!r}: {error}"
+            ) from error
         if report["missing_keys"]:
             raise RuntimeError(
                 f"Expected `model` to hold all weights of {model_class} but {self.model!r} lacks "
                 f"{sorted(report['missing_keys'])}. Untrained weights are never used."
             )
-        return model.requires_grad_(False), processor
+        return model.requires_grad_(False), companion
+
+    @property
+    def _is_gguf(self) -> bool:
+        path = Path(self.model).expanduser()
+        return path.suffix == ".gguf" and path.is_file()
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        options: dict[str, Any] = {"local_files_only": self.local_files_only}
+        return options | {"gguf_file": Path(self.model).name} if self._is_gguf else options
+
+    def _check_files(self) -> None:
+        folder = Path(self.place)
+        if self._is_gguf:
+            return
+        if not folder.is_dir():
+            if HUB_NAME.fullmatch(self.model):
+                return
+            raise RuntimeError(f"Expected `model` to be a folder with a model but there is no folder {self.model!r}.")
+        for patterns in (("config.json",), WEIGHTS):
+            if not any(file for pattern in patterns for file in folder.glob(pattern)):
+                raise RuntimeError(
+                    f"Expected `model` to be a folder with a model but {self.model!r} holds no {' or '.join(patterns)}."
+                )
 
     def _unavailable(self, error: Exception) -> RuntimeError:
         if Path(self.place).is_dir():
@@ -148,6 +185,32 @@ class ModelSource:
             f"which is neither here nor delivered. Where there is a network run `hf download {self.model} --local-dir "
             f"FOLDER`, then use `model='FOLDER'`."
         )
+
+
+def chosen_device(name: str) -> torch.device:
+    """Return the device that a name stands for.
+
+    Args:
+        name: ``"auto"``, which takes the GPU if there is one, or a device of torch.
+
+    Raises:
+        ValueError:
+            If there is no such device.
+
+    Example:
+        >>> chosen_device("cpu")
+        device(type='cpu')
+
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"Expected `device` to be 'auto' or a device of torch but got {name!r}.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"Expected `device` to be there but got {name!r} without a GPU. Use 'auto'.")
+    return device
 
 
 @contextmanager

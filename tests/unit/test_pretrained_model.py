@@ -2,6 +2,7 @@ import json
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,21 @@ import torch
 from transformers import AutoTokenizer
 from transformers.utils import logging
 
-from lightning_dissect.evaluators.loaded_model import ModelSource, quiet_transformers
+from lightning_dissect.pretrained_model import ModelSource, chosen_device, quiet_transformers
+from tests.helpers import tiny_chat, tiny_vlm
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    return partial(tiny_vlm.folder_of, root=tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture
@@ -137,6 +150,39 @@ def test_a_missing_package_is_named(tiny: Callable[[str], str], monkeypatch: pyt
         load(tiny("smolvlm"), "AutoModelForImageTextToText")
 
 
+def test_a_broken_file_of_another_format_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "model.gguf"
+    file.write_bytes(b"GGUF")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for source in (ModelSource(str(file)), ModelSource("~/model.gguf")):
+        assert source.place == str(tmp_path)
+        with pytest.raises(RuntimeError, match=r"one to read but got .*model\.gguf': "):
+            _ = source.config
+        with pytest.raises(RuntimeError, match=r"can load as AutoModelForCausalLM but got .*model\.gguf': "):
+            source.load_language_model(torch.float32)
+
+
+def test_a_file_of_another_format_is_read_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, object]] = []
+    file = tmp_path / "model.gguf"
+    file.touch()
+    monkeypatch.setattr(
+        "transformers.PretrainedConfig.get_config_dict",
+        lambda place, **options: (asked.append({"place": place, **options}) or {"model_type": "llama"}, {}),
+    )
+    assert ModelSource(str(file), local_files_only=True).family == "llama"
+    assert asked == [{"place": str(tmp_path), "local_files_only": True, "gguf_file": "model.gguf"}]
+
+
+def test_a_language_model_comes_with_its_tokenizer(tmp_path: Path) -> None:
+    folder = tiny_chat.save(tmp_path / "model")
+    state = torch.get_rng_state()
+    model, tokenizer = ModelSource(folder).load_language_model(torch.bfloat16)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert (type(model).__name__, model.dtype, model.training) == ("LlamaForCausalLM", torch.bfloat16, False)
+    assert tokenizer.chat_template == tiny_chat.TEMPLATE
+
+
 @pytest.mark.parametrize("bars", [True, False])
 def test_what_transformers_writes_is_set_back(bars: bool) -> None:
     def set_bars(shown: bool) -> None:
@@ -152,3 +198,14 @@ def test_what_transformers_writes_is_set_back(bars: bool) -> None:
         assert logging.is_progress_bar_enabled() == bars
     finally:
         set_bars(before)
+
+
+def test_a_gpu_is_taken_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert (chosen_device("auto"), chosen_device("cuda:1")) == (GPU, torch.device("cuda:1"))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert chosen_device("auto") == CPU
+    with pytest.raises(ValueError, match="'cuda:1' without a GPU"):
+        chosen_device("cuda:1")
+    with pytest.raises(ValueError, match="'auto' or a device of torch but got 'toaster'"):
+        chosen_device("toaster")
