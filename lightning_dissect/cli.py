@@ -16,6 +16,7 @@ from lightning_dissect.commands.evaluate import evaluate
 from lightning_dissect.commands.history import history
 from lightning_dissect.commands.layers import layers
 from lightning_dissect.commands.rating_sheet import rating_sheet
+from lightning_dissect.commands.refine import refine
 from lightning_dissect.commands.sanity_check import sanity_check
 from lightning_dissect.commands.wandb_report import wandb_report
 
@@ -28,6 +29,7 @@ DESCRIPTION = (
 COMMANDS: dict[str, Callable[..., None]] = {
     "layers": layers,
     "dissect": dissect,
+    "refine": refine,
     "history": history,
     "compare": compare,
     "dashboard": dashboard,

@@ -1,28 +1,14 @@
 """The command that dissects a checkpoint after the fact."""
 
-import inspect
-import pickle
-import sys
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning
-import torch
-from lightning import pytorch as lightning_pytorch
-
-from lightning_dissect.callback import NeuronDissection
-from lightning_dissect.checks import check_positive
-from lightning_dissect.commands.importing import find
+from lightning_dissect.commands.checkpoint import CheckpointRun
 from lightning_dissect.commands.table import aligned, decimal
-from lightning_dissect.dissector import DissectionError
 from lightning_dissect.types import DissectionReport, summarise
 
 HEADER = ("layer", "neurons", "labelled", "ambiguous", "no clear function", "dead", "labels", "quality")
-LIGHTNINGS = (lightning_pytorch, pytorch_lightning)
-ARGUMENTS = {"LightningModule": ("MODEL", "--model-args"), "LightningDataModule": ("--data", "--data-args")}
 
 
 def dissect(
@@ -70,110 +56,21 @@ def dissect(
             code when it is read: allow it only if you know where it comes from.
 
     """
-    if batches is not None:
-        check_positive("--batches", batches)
-    found, found_data = _found(model, "LightningModule"), None if data is None else _found(data, "LightningDataModule")
-    progress = _read_progress(checkpoint, trust_checkpoint)
-    module = _made(found, "LightningModule", model, checkpoint, trust_checkpoint, **(model_args or {}))
-    package = _package_of(module, model)
-    images = _made(found_data, "LightningDataModule", data, checkpoint, trust_checkpoint, **(data_args or {}))
-    chosen = {"layers": [layer.strip() for layer in layers.split(",")], "vocabulary": vocabulary, "encoder": encoder}
-    dissection = NeuronDissection(**{**chosen, "dirpath": output, "strict": True, **(options or {})})
-    trainer = package.Trainer(
-        accelerator=accelerator,
-        devices=1,
-        limit_val_batches=batches,
-        callbacks=[dissection],
-        logger=package.loggers.logger.DummyLogger(),
-        default_root_dir=output,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=sys.stdout.isatty(),
+    run = CheckpointRun(
+        model,
+        checkpoint,
+        data,
+        output,
+        model_args or {},
+        data_args or {},
+        batches,
+        accelerator,
+        trust_checkpoint,
     )
-    # Lightning tells callbacks nothing of a checkpoint that was saved with `save_weights_only`.
-    dissection.on_load_checkpoint(trainer, module, progress)
-    _validate(trainer, module, images, checkpoint, trust_checkpoint)
-    report = dissection.last_report
-    if report is None:
-        raise ValueError(f"Expected the data of {data or model} to hold validation images but nothing was validated.")
-    print("\n".join(_lines(report)))
-
-
-def _read_progress(checkpoint: str, trusted: bool) -> dict[str, int]:
-    """Return epoch and step of a checkpoint, and refuse what may run code unless it is trusted."""
-    try:
-        content = torch.load(checkpoint, map_location="cpu", mmap=True, weights_only=not trusted)
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"Expected CHECKPOINT to hold weights and plain values alone but {checkpoint!r} holds more. If you know "
-            "where it comes from, allow it with --trust-checkpoint true."
-        ) from error
-    except RuntimeError as error:
-        raise ValueError(f"Expected CHECKPOINT to be a file that torch can read but got {checkpoint!r}.") from error
-    names = ("epoch", "global_step")
-    if not isinstance(content, Mapping) or not {*names, "state_dict"} <= content.keys():
-        raise ValueError(f"Expected CHECKPOINT to be a checkpoint of Lightning but {checkpoint!r} is another file.")
-    return {name: content[name] for name in names}
-
-
-def _found(target: str, kind: str) -> Any:  # noqa: ANN401 - the user's
-    """Return what the user calls a model or data."""
-    module_name, colon, path = target.partition(":")
-    if not (module_name and colon and path):
-        raise ValueError(
-            f"Expected {ARGUMENTS[kind][0]} to be MODULE:CLASS, like my_package:{kind}, but got {target!r}."
-        )
-    return find(module_name, path)
-
-
-def _made(found: Any, kind: str, target: str | None, checkpoint: str, trusted: bool, /, **arguments: Any) -> Any:  # noqa: ANN401
-    """Return the user's model or data; classes of Lightning get the arguments that the checkpoint remembers."""
-    if not callable(found) or _is_instance(found, kind):
-        return found
-    make: Callable[..., Any] = found
-    if _is_class(found, kind):
-        load = found.load_from_checkpoint
-        make = partial(load, checkpoint, map_location="cpu", **_trusting(load, trusted))
-    try:
-        return make(**arguments)
-    except Exception as error:
-        raise ValueError(
-            f"Expected to make a {kind} of {target} but got {type(error).__name__}: {error}. "
-            f"Arguments can be given with {ARGUMENTS[kind][1]}."
-        ) from error
-
-
-def _trusting(function: Callable[..., Any], trusted: bool) -> dict[str, bool]:
-    """Return what lets a function of Lightning read more than weights; before 2.6 each did so unasked."""
-    return {"weights_only": False} if trusted and "weights_only" in inspect.signature(function).parameters else {}
-
-
-def _is_instance(found: object, kind: str) -> bool:
-    return any(isinstance(found, getattr(package, kind)) for package in LIGHTNINGS)
-
-
-def _is_class(found: object, kind: str) -> bool:
-    return inspect.isclass(found) and any(issubclass(found, getattr(package, kind)) for package in LIGHTNINGS)
-
-
-def _package_of(module: object, target: str) -> Any:  # noqa: ANN401 - either of two packages
-    """Return the package whose Trainer takes a module: `lightning` and `pytorch_lightning` each insist on their own."""
-    for package in LIGHTNINGS:
-        if isinstance(module, package.LightningModule):
-            return package
-    raise TypeError(f"Expected {target} to be or give a LightningModule but got {type(module).__name__}.")
-
-
-def _validate(trainer: Any, module: Any, images: Any, checkpoint: str, trusted: bool) -> None:  # noqa: ANN401
-    source = {"datamodule" if _is_instance(images, "LightningDataModule") else "dataloaders": images}
-    allowed = _trusting(trainer.validate, trusted)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Be aware that when using `ckpt_path`, callbacks used to create")
-            trainer.validate(module, **source, ckpt_path=checkpoint, verbose=False, **allowed)
-    except DissectionError as error:
-        kind, _, reason = str(error).strip().splitlines()[-1].partition(": ")
-        raise ValueError(f"The checkpoint could not be dissected: {kind.rpartition('.')[2]}. {reason}") from error
+    chosen = {"layers": [layer.strip() for layer in layers.split(",")], "vocabulary": vocabulary, "encoder": encoder}
+    report = run.dissect(**{**chosen, **(options or {})}).last_report
+    if report is not None:
+        print("\n".join(_lines(report)))
 
 
 def _lines(report: DissectionReport) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 from torch import Tensor
 
 from lightning_dissect.checks import check_positive
+from lightning_dissect.refine.label_files import GivenLabel, read_labels
 from lightning_dissect.refine.refinement import ConceptRefinement
 from lightning_dissect.refine.search import RefinementTarget
 from lightning_dissect.refine.spending import SearchBudget
@@ -29,6 +30,9 @@ class RefinementPlan:
         neurons: ``"disputed"``, those of which several labels may be the best; ``"changed"``, those with another label
             than in the dissection before; ``"withheld"``, those whose label chance could explain; ``"all"`` that
             answer at all; or the units of each layer, as ``{"layer4": [7, 12]}``.
+        labels: Labels of another tool, or the file that holds them (see `read_labels`), to begin with in place of
+            those of the dissection; ``neurons`` then does not count. With ``search.steps`` 0 they are judged as they
+            are.
         num_neurons: Most neurons per search, those of the highest quality first.
         every_n_dissections: Search after the first dissection and every n-th from there; ``None`` does not.
         at_end: Whether to search after the last dissection, when the training ends.
@@ -51,6 +55,7 @@ class RefinementPlan:
 
     search: ConceptRefinement = field(default_factory=_in_five_minutes)
     neurons: NeuronChoice | Mapping[str, Sequence[int]] = "disputed"
+    labels: Sequence[GivenLabel] | str | Path = ()
     num_neurons: int = 16
     every_n_dissections: int | None = None
     at_end: bool = True
@@ -67,6 +72,7 @@ class RefinementPlan:
             raise ValueError(
                 f"Expected `neurons` to be one of {list(CHOICES)} or the units of each layer but got {self.neurons!r}."
             )
+        _ = self.given_labels
         if self.every_n_dissections is None and not self.at_end:
             raise ValueError("Expected `every_n_dissections` to be a number or `at_end` to be true but got neither.")
 
@@ -100,14 +106,18 @@ class RefinementPlan:
                 If a layer or unit that was asked for was not dissected.
 
         """
+        if self.labels:
+            return _of_labels(self.given_labels, report)[: self.num_neurons]
         if not isinstance(self.neurons, str):
             _check_known(self.neurons, report)
         chosen = [neuron for neuron in report.neurons if neuron.candidates and self._is_chosen(neuron, changed)]
         chosen.sort(key=lambda neuron: -neuron.quality if neuron.quality == neuron.quality else 0)
-        return [
-            RefinementTarget(neuron.layer, neuron.unit, tuple(item.concept for item in neuron.candidates))
-            for neuron in chosen[: self.num_neurons]
-        ]
+        return [_target(neuron) for neuron in chosen[: self.num_neurons]]
+
+    @property
+    def given_labels(self) -> tuple[GivenLabel, ...]:
+        """The labels of another tool, read where they are in a file."""
+        return read_labels(self.labels) if isinstance(self.labels, (str, Path)) else tuple(self.labels)
 
     def _is_chosen(self, neuron: NeuronLabel, changed: Collection[tuple[str, int]]) -> bool:
         if not isinstance(self.neurons, str):
@@ -120,12 +130,32 @@ class RefinementPlan:
         }[self.neurons]
 
 
+def _target(neuron: NeuronLabel, *labels: str) -> RefinementTarget:
+    return RefinementTarget(neuron.layer, neuron.unit, (*labels, *(item.concept for item in neuron.candidates)))
+
+
+def _of_labels(labels: Sequence[GivenLabel], report: DissectionReport) -> list[RefinementTarget]:
+    """Return the neurons that another tool has labelled; it may call a layer by the end of its name."""
+    names = [layer.layer for layer in report.layers]
+    units: dict[str, dict[int, str]] = {}
+    for given in labels:
+        found = [name for name in names if name == given.layer] or [n for n in names if n.endswith(f".{given.layer}")]
+        if len(found) != 1:
+            raise ValueError(
+                f"Expected `labels` to name dissected layers but got {given.layer!r}. Dissected were {names}."
+            )
+        units.setdefault(found[0], {})[given.unit] = given.label
+    _check_known({layer: list(of_layer) for layer, of_layer in units.items()}, report)
+    neurons = {(neuron.layer, neuron.unit): neuron for neuron in report.neurons}
+    return [_target(neurons[layer, unit], label) for layer, found in units.items() for unit, label in found.items()]
+
+
 def _check_known(units: Mapping[str, Sequence[int]], report: DissectionReport) -> None:
     sizes = {layer.layer: len(layer.neurons) for layer in report.layers}
     for layer, wanted in units.items():
         unknown = [unit for unit in wanted if not 0 <= unit < sizes.get(layer, 0)]
         if layer not in sizes or unknown:
             raise ValueError(
-                f"Expected `neurons` to name dissected neurons but got {unknown or list(wanted)} of {layer!r}. "
-                f"Dissected were {', '.join(f'{size} units of {name}' for name, size in sizes.items())}."
+                "Expected `neurons` or `labels` to name dissected neurons but got "
+                f"{unknown or list(wanted)} of {layer!r}. Dissected were {', '.join(f'{size} units of {name}' for name, size in sizes.items())}."
             )

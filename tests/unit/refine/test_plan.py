@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from lightning_dissect.refine import ConceptRefinement, RefinementPlan
+from lightning_dissect.refine import ConceptRefinement, GivenLabel, RefinementPlan
 from lightning_dissect.types import DissectionReport, LayerDissection, NeuronLabel, ScoredConcept
 from tests.helpers.word_world import Neighbours, Painter
 
@@ -51,6 +51,28 @@ def test_a_target_has_the_candidates_of_the_dissection():
 def test_neurons_that_were_not_dissected_are_refused(neurons):
     with pytest.raises(ValueError, match="6 units of x, 6 units of y"):
         chosen(neurons)
+
+
+def test_labels_of_another_tool_take_the_place_of_those_of_the_dissection(tmp_path):
+    file = tmp_path / "labels.csv"
+    file.write_text("layer,unit,description\ny,3,dog\nx,1,cat\n")
+    targets = plan(labels=file, neurons="disputed").targets(report(), ())
+    assert [(target.layer, target.unit, target.candidates) for target in targets] == [
+        ("y", 3, ("dog",)),
+        ("x", 1, ("cat", "x1a", "x1b")),
+    ]
+    assert plan(labels=[GivenLabel("x", 0, "cat")]).targets(report(), ())[0].candidates[0] == "cat"
+
+
+@pytest.mark.parametrize("label", [GivenLabel("z", 0, "cat"), GivenLabel("x", 6, "cat")])
+def test_labels_of_neurons_that_were_not_dissected_are_refused(label):
+    with pytest.raises(ValueError, match="`labels`"):
+        plan(labels=[label]).targets(report(), ())
+
+
+def test_a_file_of_labels_that_cannot_be_read_is_told_at_once(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        plan(labels=tmp_path / "none.csv")
 
 
 def test_a_plan_is_due_as_it_says():
