@@ -1,5 +1,6 @@
 """Images of a concept that need no generator: the best matches among real ones."""
 
+import torch
 from torch import Tensor
 
 from lightning_dissect.checks import check_positive
@@ -31,7 +32,6 @@ class RetrievalGenerator:
             If ``share`` is not in ``(0, 1]`` or ``least`` is not positive.
 
     Example:
-        >>> import torch
         >>> from lightning_dissect.encoders import EmbeddingCache
         >>> from lightning_dissect.probe import ConceptVocabulary, content_ids
         >>> class Colours:
@@ -70,6 +70,7 @@ class RetrievalGenerator:
         """
         self._embedded = EmbeddedPool.of(surroundings, self.pool, "Retrieval of images")
 
+    @torch.inference_mode(mode=False)
     def generate(self, concept: str, count: int, purpose: Purpose) -> Tensor:
         """Return the best matches, best first; see `ImageGenerator.generate`.
 
