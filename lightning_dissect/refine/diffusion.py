@@ -81,7 +81,7 @@ class DiffusionGenerator:
 
     Raises:
         ValueError:
-            If ``template`` lacks ``{}``, an aspect has no phrase, or a number is out of range.
+            If no model is named, ``template`` lacks ``{}``, an aspect has no phrase, or a number is out of range.
 
     Example:
         >>> generator = DiffusionGenerator("stabilityai/sd-turbo")
@@ -94,7 +94,7 @@ class DiffusionGenerator:
 
     def __init__(
         self,
-        model: str,
+        model: str = "",
         *,
         template: str = "a photo of {}",
         views: Sequence[Sequence[str]] = VIEWS,
@@ -108,6 +108,8 @@ class DiffusionGenerator:
         variant: str | None = None,
         local_files_only: bool = False,
     ) -> None:
+        if not model:
+            raise ValueError("Expected `model` to be a folder or 'ORG/REPO', as in 'diffusion:ORG/REPO', but got none.")
         usual = usual_sampling(model)
         self.sampling = Sampling(
             usual.steps if steps is None else steps, usual.guidance if guidance is None else guidance

@@ -9,7 +9,7 @@ from lightning_dissect.fingerprint import fingerprint
 from lightning_dissect.probe import ConceptVocabulary
 from lightning_dissect.refine.base import ImagePool, Purpose, Surroundings
 
-_DECIMALS = 6
+DECIMALS = 6
 """Cosines that differ by less are equal: how a matrix product is rounded depends on where in it a row stands."""
 
 
@@ -35,8 +35,8 @@ class EmbeddedPool:
         >>> vocabulary = ConceptVocabulary(("red", "green"))
         >>> embedded = EmbeddedPool(ImagePool(images, content_ids(images)), EmbeddingCache(Colours()), vocabulary)
         >>> rows = embedded.rows["judging"]
-        >>> rows.shape, embedded.similarities("blue", "judging").shape
-        (torch.Size([4]), torch.Size([4]))
+        >>> rows.shape, embedded.best("blue", "judging", 2).shape
+        (torch.Size([4]), torch.Size([2]))
 
     """
 
@@ -91,15 +91,15 @@ class EmbeddedPool:
         alone = ConceptVocabulary.of([concept], templates=self.vocabulary.templates)
         return prompted_embeddings(self.cache, alone.prompts)[0]
 
-    def similarities(self, concept: str, purpose: Purpose) -> Tensor:
+    def similarities(self, concept: Tensor, purpose: Purpose) -> Tensor:
         """Return the cosine of each image with a concept, in the order of `rows`, shape ``(images,)``.
 
         Args:
-            concept: See `concept`.
+            concept: What `concept` returns.
             purpose: Which half.
 
         """
-        return (self.embeddings[purpose] @ self.concept(concept)).round(decimals=_DECIMALS)
+        return (self.embeddings[purpose] @ concept).round(decimals=DECIMALS)
 
     def best(self, concept: str, purpose: Purpose, count: int) -> Tensor:
         """Return the rows of the pool that match a concept best, best first, ties by content id.
@@ -110,7 +110,7 @@ class EmbeddedPool:
             count: How many; all of the half if it has fewer.
 
         """
-        order = self.similarities(concept, purpose).argsort(descending=True, stable=True)
+        order = self.similarities(self.concept(concept), purpose).argsort(descending=True, stable=True)
         return self.rows[purpose][order[:count]]
 
     def fingerprint(self) -> str:

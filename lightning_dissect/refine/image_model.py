@@ -19,7 +19,7 @@ ATTEMPTS = 3
 """How often an image is drawn before it is given up."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Drawing:
     """One image to be drawn.
 
@@ -188,7 +188,7 @@ class ImageModel:
         return pipeline.to(self.device)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_pipeline": None}
+        return {**self.__dict__, "_pipeline": None, "_fingerprint": ""}
 
 
 @contextmanager

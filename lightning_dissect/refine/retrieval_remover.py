@@ -11,7 +11,7 @@ from lightning_dissect.encoders import prompted_embeddings
 from lightning_dissect.fingerprint import fingerprint
 from lightning_dissect.refine.ablation import ImagePairs, RemovedConcept
 from lightning_dissect.refine.base import ImagePool, Surroundings
-from lightning_dissect.refine.embedded_pool import EmbeddedPool
+from lightning_dissect.refine.embedded_pool import DECIMALS, EmbeddedPool
 
 _IMAGES_AT_ONCE = 64
 """Images whose best concept is looked for at once."""
@@ -88,10 +88,11 @@ class RetrievalRemover:
         """
         check_positive("count", count)
         embedded = self._entered()
-        similarities = embedded.similarities(concept, "judging")
+        direction = embedded.concept(concept)
+        similarities = embedded.similarities(direction, "judging")
         most = min(count, round(self.share * len(similarities)))
         shown = similarities.argsort(descending=True, stable=True)[:most].tolist()
-        pairs = self._pairs(shown, embedded.concept(concept), torch.ones(len(similarities), dtype=torch.bool))
+        pairs = self._pairs(shown, direction, torch.ones(len(similarities), dtype=torch.bool))
         control = self._control_pairs(concept, self._lacks(similarities), most=len(pairs))
         both = min(len(pairs), len(control))
         return RemovedConcept(self._images(pairs[:both]), self._images(control[:both]))
@@ -111,11 +112,11 @@ class RetrievalRemover:
     def _control_pairs(self, concept: str, lacks: Tensor, most: int) -> list[tuple[int, int]]:
         """Return at most so many pairs of images that lack a concept, each without a concept that one of them shows."""
         found: list[tuple[int, int]] = []
-        free = lacks.clone()
+        embedded, free = self._entered(), lacks.clone()
         for other in self._other_concepts(concept, lacks):
             if len(found) == most:
                 break
-            match = self._similarities(other).masked_fill(~free, -torch.inf).argmax()
+            match = embedded.similarities(other, "judging").masked_fill(~free, -torch.inf).argmax()
             found += self._pairs([int(match)], other, free)
         return found
 
@@ -131,9 +132,6 @@ class RetrievalRemover:
         """Return which images do not show a concept, shape ``(images,)``, bool."""
         return similarities <= similarities.double().quantile(self.absent)
 
-    def _similarities(self, concept: Tensor) -> Tensor:
-        return (self._entered().embeddings["judging"] @ concept).round(decimals=6)
-
     def _pairs(self, images: list[int], concept: Tensor, free: Tensor) -> list[tuple[int, int]]:
         """Return pairs of free images, of which the second lacks the concept, and take them from those free."""
         found = []
@@ -145,10 +143,11 @@ class RetrievalRemover:
         return found
 
     def _partner(self, image: int, concept: Tensor, free: Tensor) -> int | None:
+        """Return the free image that lacks the concept and is most like a given one otherwise, if there is any."""
         direction = normalize(concept, dim=0)
         along = self._centred @ direction
         rest = normalize(self._centred - along[:, None] * direction, dim=-1)
-        likeness = (rest @ rest[image]).round(decimals=6)
+        likeness = (rest @ rest[image]).round(decimals=DECIMALS)
         fits = self._lacks(along) & free & (torch.arange(len(along)) != image)
         return int(likeness.masked_fill(~fits, -torch.inf).argmax()) if fits.any() else None
 

@@ -225,6 +225,11 @@ def test_arguments_out_of_range_are_refused(settings, message):
         DiffusionGenerator("some/model", **settings)
 
 
+def test_a_model_has_to_be_named():
+    with pytest.raises(ValueError, match="as in 'diffusion:ORG/REPO'"):
+        GENERATORS.resolve("diffusion")
+
+
 def test_a_count_that_asks_for_nothing_is_refused(painter):
     with pytest.raises(ValueError, match="`count`"):
         painter.generate("dog", 0, "search")
