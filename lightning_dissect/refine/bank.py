@@ -11,7 +11,7 @@ from torch import Tensor
 from lightning_dissect.array_archive import pack_arrays, unpack_arrays
 from lightning_dissect.fingerprint import fingerprint
 from lightning_dissect.probe import Thumbnails, content_ids
-from lightning_dissect.refine.base import ImageGenerator, ImagePool, Purpose
+from lightning_dissect.refine.base import ImageGenerator, ImagePool, NoImageError, Purpose
 from lightning_dissect.types import Picture
 from lightning_dissect.whole_files import write_whole
 
@@ -36,10 +36,6 @@ class NeuronReader(Protocol):
     def fingerprint(self) -> str:
         """Return a key of all that the activations depend on but the images."""
         ...
-
-
-class NoImagesError(ValueError):
-    """There are no images of a concept."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +148,7 @@ class ConceptBank:
             purpose: What the images are for.
 
         Raises:
-            NoImagesError:
+            NoImageError:
                 If the generator gives no image.
 
         """
@@ -209,7 +205,7 @@ class ConceptBank:
         generator = self.generators[purpose]
         images = generator.generate(concept, self.counts[purpose], purpose)
         if not len(images):
-            raise NoImagesError(f"Expected {type(generator).__name__} to give images of {concept!r} but got none.")
+            raise NoImageError(f"Expected {type(generator).__name__} to give images of {concept!r} but got none.")
         ids = content_ids(images)
         new = [row for row, image_id in enumerate(ids.tolist()) if image_id not in self._places]
         if new:

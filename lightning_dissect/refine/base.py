@@ -102,6 +102,10 @@ class ConceptProposer(Protocol):
         ...
 
 
+class NoImageError(RuntimeError):
+    """No image of a concept could be had."""
+
+
 @runtime_checkable
 class ImageGenerator(Protocol):
     """Makes, or finds, images of a concept.
@@ -130,6 +134,10 @@ class ImageGenerator(Protocol):
 
         Returns:
             RGB images, shape ``(images, 3, height, width)``, uint8, on the CPU.
+
+        Raises:
+            NoImageError:
+                If there is none.
 
         """
         ...

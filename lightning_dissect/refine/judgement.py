@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from lightning_dissect.label_refinement import CoSyScore
-from lightning_dissect.refine.bank import ConceptBank, NoImagesError
+from lightning_dissect.refine.bank import ConceptBank
+from lightning_dissect.refine.base import NoImageError
 from lightning_dissect.refine.scoring import cosy_score
 
 
@@ -38,7 +39,7 @@ class HeldOutJudge:
         """
         try:
             drawn = self._bank.draw(concept, "judging")
-        except NoImagesError:
+        except NoImageError:
             return None
         self.new_images += drawn.new_images
         shown = set(drawn.image_ids)

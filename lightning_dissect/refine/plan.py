@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf, isfinite
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from torch import Tensor
@@ -111,7 +113,7 @@ class RefinementPlan:
         if not isinstance(self.neurons, str):
             _check_known(self.neurons, report)
         chosen = [neuron for neuron in report.neurons if neuron.candidates and self._is_chosen(neuron, changed)]
-        chosen.sort(key=lambda neuron: -neuron.quality if neuron.quality == neuron.quality else 0)
+        chosen.sort(key=lambda neuron: -neuron.quality if isfinite(neuron.quality) else inf)
         return [_target(neuron) for neuron in chosen[: self.num_neurons]]
 
     @property
@@ -157,5 +159,6 @@ def _check_known(units: Mapping[str, Sequence[int]], report: DissectionReport) -
         if layer not in sizes or unknown:
             raise ValueError(
                 "Expected `neurons` or `labels` to name dissected neurons but got "
-                f"{unknown or list(wanted)} of {layer!r}. Dissected were {', '.join(f'{size} units of {name}' for name, size in sizes.items())}."
+                f"{unknown or list(wanted)} of {layer!r}. "
+                f"Dissected were {', '.join(f'{size} units of {name}' for name, size in sizes.items())}."
             )

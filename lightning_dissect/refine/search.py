@@ -9,8 +9,8 @@ from torch import Tensor
 
 from lightning_dissect.fingerprint import fingerprint
 from lightning_dissect.label_refinement import ConceptTrial, Origin, Stop
-from lightning_dissect.refine.bank import ConceptBank, NoImagesError
-from lightning_dissect.refine.base import ConceptProposer, Proposal, ProposalRequest, ScoredName
+from lightning_dissect.refine.bank import ConceptBank
+from lightning_dissect.refine.base import ConceptProposer, NoImageError, Proposal, ProposalRequest, ScoredName
 from lightning_dissect.refine.concept_names import canonical
 from lightning_dissect.refine.search_log import SearchLog
 from lightning_dissect.refine.spending import Spending
@@ -267,7 +267,7 @@ class LabelSearch:
         self._tried[canonical(concept)] = concept
         try:
             drawn = self._bank.draw(concept, "search")
-        except NoImagesError as error:
+        except NoImageError as error:
             self._note(replace(trial, outcome="failed", answer=str(error)))
             return True
         self.lookups += is_known

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from lightning_dissect.refine.bank import ConceptBank, NoImagesError
+from lightning_dissect.refine.bank import ConceptBank
+from lightning_dissect.refine.base import NoImageError
 from tests.helpers.word_world import WORDS, Painter, Reader, pool, unit
 
 COUNTS = {"search": 4, "judging": 6}
@@ -90,7 +91,7 @@ def test_the_origin_tells_networks_generators_and_pools_apart():
 
 
 def test_a_concept_without_images_is_told():
-    with pytest.raises(NoImagesError, match="Painter to give images of 'unpaintable'"):
+    with pytest.raises(NoImageError, match="Painter to give images of 'unpaintable'"):
         bank_of().draw("unpaintable", "search")
 
 
