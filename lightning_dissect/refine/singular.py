@@ -1,7 +1,11 @@
 """English nouns in the singular."""
 
-_SAME = frozenset(
-    """
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_SAME = _words("""
     always christmas dallas kansas las ours perhaps texas vegas yes
     alias atlas bias canvas gas pampas pancreas pyjamas pajamas
     asbestos chaos cosmos ethos kudos logos lotos mythos pathos rhinoceros thermos
@@ -11,17 +15,14 @@ _SAME = frozenset(
     knickers leggings molasses oats overalls pants pincers pliers scissors shears shorts slacks spectacles sunglasses
     tights tongs trousers tweezers
     diabetes herpes measles mumps rabies shingles
-    """.split()
-)
-_NOT_OF_MEN = frozenset(
-    """
-    abdomen acumen albumen amen bitumen cyclamen dolmen foramen hymen lumen omen ramen regimen rumen semen specimen stamen
-    yemen
-    """.split()
-)
+""")
+_NOT_OF_MEN = _words("""
+    abdomen acumen albumen amen bitumen cyclamen dolmen foramen hymen lumen omen ramen regimen rumen semen specimen
+    stamen yemen
+""")
 _IRREGULAR = dict(
     pair.split(":")
-    for pair in """
+    for pair in _words("""
     brethren:brother dice:die geese:goose lice:louse woodlice:woodlouse mice:mouse dormice:dormouse titmice:titmouse
     oxen:ox dwarves:dwarf elves:elf halves:half hooves:hoof leaves:leaf lives:life scarves:scarf selves:self
     sheaves:sheaf thieves:thief turves:turf wharves:wharf
@@ -34,7 +35,8 @@ _IRREGULAR = dict(
     analyses:analysis axes:axe crises:crisis diagnoses:diagnosis hypotheses:hypothesis oases:oasis
     parentheses:parenthesis theses:thesis
     appendices:appendix cortices:cortex indices:index matrices:matrix vertices:vertex vortices:vortex
-    biases:bias lenses:lens quizzes:quiz topazes:topaz aliases:alias atlases:atlas canvases:canvas gases:gas pancreases:pancreas
+    biases:bias lenses:lens quizzes:quiz topazes:topaz
+    aliases:alias atlases:atlas canvases:canvas gases:gas pancreases:pancreas
     rhinoceroses:rhinoceros thermoses:thermos
     clematises:clematis ibises:ibis irises:iris mantises:mantis pelvises:pelvis penises:penis portcullises:portcullis
     trellises:trellis
@@ -42,7 +44,7 @@ _IRREGULAR = dict(
     alibis:alibi bikinis:bikini bonsais:bonsai kiwis:kiwi khakis:khaki martinis:martini okapis:okapi paninis:panini
     rabbis:rabbi safaris:safari salamis:salami samurais:samurai saris:sari skis:ski taxis:taxi tsunamis:tsunami
     yetis:yeti zucchinis:zucchini
-    """.split()
+""")
 )
 _ENDINGS = {
     "men": "man",
@@ -58,8 +60,7 @@ _ENDINGS = {
     "wives": "wife",
     "wolves": "wolf",
 }
-_WITH_A_SILENT_E = frozenset(
-    """
+_WITH_A_SILENT_E = _words("""
     aunties beanies birdies boogies bookies brownies budgies calories collies cookies cuties dies doggies foodies genies
     hippies hoodies lies magpies menageries movies neckties panties pies pixies prairies rookies selfies smoothies
     sorties talkies ties veggies zombies
@@ -67,8 +68,7 @@ _WITH_A_SILENT_E = frozenset(
     quiches toothaches
     aloes canoes does floes foes hoes horseshoes mistletoes oboes roes shoes snowshoes throes tiptoes toes woes
     abuses accuses confuses excuses fuses hypotenuses muses recluses refuses ruses uses
-    """.split()
-)
+""")
 _SOFT = ("ss", "us", "is")
 _HISSING = ("sses", "shes", "ches", "xes", "zzes", "tzes", "oes", "uses")
 
