@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
+from operator import itemgetter
 
 from torch import Tensor
 
@@ -57,7 +58,7 @@ def unlike_pairs(names: Sequence[str], alikeness: Tensor, most_alike: float = 0.
         ['dog and ball', 'puppy and ball']
 
     """
-    for one, other in sorted(combinations(range(len(names)), 2), key=sum):
+    for one, other in sorted(combinations(range(len(names)), 2), key=itemgetter(1, 0)):
         joined = combine(names[one], names[other]) if alikeness[one, other] < most_alike else None
         if joined:
             yield joined

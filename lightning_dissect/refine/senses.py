@@ -29,7 +29,7 @@ def find_senses(
     Concepts with a score of at least ``share`` of the best are joined while the affinity of their groups, by average
     linkage, is at least ``affinity``:
 
-    .. math:: \text{affinity}(i, j) = \tfrac{1}{2} \cos(t_i - \bar t, t_j - \bar t)
+    .. math:: \text{affinity}(i, j) = \tfrac{1}{2} \max(\cos(t_i - \bar t, t_j - \bar t), 0)
               + \tfrac{1}{2} \cos(\max(s_i, 0), \max(s_j, 0))
 
     where :math:`t` are text embeddings, :math:`\bar t` their mean over all concepts, and :math:`s` the similarities of
@@ -95,7 +95,7 @@ def find_senses(
     evidence = standardised_columns(similarities[:, good]).nan_to_num(nan=0)
     texts = normalize(text_embeddings.double() - text_embeddings.double().mean(dim=0), dim=1)[good]
     images = normalize(evidence[top].clamp(min=0), dim=0)
-    groups = _linked((texts @ texts.T + images.T @ images) / 2, affinity)
+    groups = _linked(((texts @ texts.T).clamp(min=0) + images.T @ images) / 2, affinity)
     shows = evidence[top] >= shown * evidence.amax(dim=0).clamp(min=torch.finfo(evidence.dtype).eps)
     by_group = torch.stack([shows[:, groups == group].any(dim=1) for group in range(int(groups.max()) + 1)], dim=1)
     shares = (by_group / by_group.sum(dim=1, keepdim=True).clamp(min=1)).mean(dim=0)
@@ -134,7 +134,7 @@ def _check_shapes(num_concepts: int, num_images: int, **tensors: Tensor) -> None
         raise ValueError(f"Expected concepts and images but got {num_concepts} and {num_images}.")
     shapes: dict[str, tuple[int, ...]] = {
         "scores": (num_concepts,),
-        "text_embeddings": (num_concepts, *tensors["text_embeddings"].shape[1:2]),
+        "text_embeddings": (num_concepts, *tensors["text_embeddings"].shape[-1:]),
         "similarities": (num_images, num_concepts),
         "activations": (num_images,),
         "image_ids": (num_images,),
