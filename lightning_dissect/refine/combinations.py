@@ -36,9 +36,10 @@ def combine(one: str, other: str) -> str | None:
         ('dog and ball', 'red car', None)
 
     """
-    if any("and" in name.split() or len(name.split()) > _MOST_WORDS for name in (one, other)):
+    forms = canonical(one), canonical(other)
+    if any("and" in form.split() or len(form.split()) > _MOST_WORDS for form in forms):
         return None
-    is_attribute = [canonical(name) in _ATTRIBUTES for name in (one, other)]
+    is_attribute = [form in _ATTRIBUTES for form in forms]
     if is_attribute == [True, False]:
         return f"{one} {other}"
     return f"{other} {one}" if is_attribute == [False, True] else f"{one} and {other}"

@@ -2,11 +2,17 @@
 
 import math
 from functools import lru_cache
+from weakref import WeakKeyDictionary
+
+from torch import Tensor
 
 from lightning_dissect.encoders import EmbeddingCache, prompted_embeddings
 from lightning_dissect.label_refinement import Novelty
 from lightning_dissect.probe import ConceptVocabulary
 from lightning_dissect.refine.concept_names import KnownConcepts
+
+_LAST: WeakKeyDictionary[EmbeddingCache, tuple[str, ConceptVocabulary, Tensor]] = WeakKeyDictionary()
+"""The encoder, vocabulary and embeddings of its concepts that labels were last compared with."""
 
 
 def novelty(label: str, vocabulary: ConceptVocabulary, cache: EmbeddingCache | None = None) -> Novelty:
@@ -48,6 +54,10 @@ def _names(concepts: tuple[str, ...]) -> tuple[frozenset[str], KnownConcepts]:
 
 
 def _distance(label: str, vocabulary: ConceptVocabulary, cache: EmbeddingCache) -> float:
+    """Return 1 minus the largest cosine; labels that are compared in turn share the work on the concepts."""
+    last = _LAST.get(cache)
+    if last is None or last[:2] != (cache.origin, vocabulary):
+        last = _LAST[cache] = (cache.origin, vocabulary, prompted_embeddings(cache, vocabulary.prompts))
     prompts = ConceptVocabulary((" ".join(label.split()),), vocabulary.templates).prompts
-    nearest = prompted_embeddings(cache, vocabulary.prompts) @ prompted_embeddings(cache, prompts).T
+    nearest = last[2] @ prompted_embeddings(cache, prompts).T
     return 1 - float(nearest.max().clamp(max=1))

@@ -54,7 +54,7 @@ class ScoreLandscape:
 
         """
         points = normalize(torch.stack(list(known.values())) - self._mean, dim=1)
-        cosines = torch.stack([self._cosines(text, point) for text, point in zip(known, points, strict=True)])
+        cosines = self._cosines(dict(zip(known, points, strict=True)))
         kernel = _kernel((points @ points.T).double()) + self.noise * torch.eye(len(points), dtype=torch.float64)
         factor = torch.linalg.cholesky(kernel)
         centred = scores.double() - scores.double().mean()
@@ -87,13 +87,18 @@ class ScoreLandscape:
         points = normalize(embeddings - self._mean, dim=1)
         return points @ points.T
 
-    def _cosines(self, text: str, point: Tensor) -> Tensor:
-        if text not in self._columns:
-            self._columns[text] = self._words @ point
-            if len(self._columns) > _KEPT_COLUMNS:
-                self._columns.popitem(last=False)
-        self._columns.move_to_end(text)
-        return self._columns[text]
+    def _cosines(self, points: Mapping[str, Tensor]) -> Tensor:
+        """Return the cosines of texts with all words, shape ``(texts, words)``; those of new texts in one go."""
+        new = [text for text in points if text not in self._columns]
+        if new:
+            found = torch.stack([points[text] for text in new]) @ self._words.T
+            self._columns.update(zip(new, map(torch.clone, found), strict=True))
+        for text in points:
+            self._columns.move_to_end(text)
+        cosines = torch.stack([self._columns[text] for text in points])
+        while len(self._columns) > _KEPT_COLUMNS:
+            self._columns.popitem(last=False)
+        return cosines
 
 
 def _kernel(cosines: Tensor) -> Tensor:

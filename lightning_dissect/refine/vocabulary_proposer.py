@@ -1,5 +1,6 @@
 """What to try next without a language model: words near to what activates, relatives of it, and two at once."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -44,7 +45,7 @@ class VocabularyProposer:
     To sum up, it names the smallest superclass of the best concepts, else the word nearest to their mean.
 
     Concepts that were tried but are not among the scored ones of a request are taken to be as good as the worst of
-    those.
+    those. The more scored concepts a request holds, the better: 40 rather than 10.
 
     Args:
         words: The vocabulary: all that `resolve_vocabulary` takes; ``"vocabulary:wordnet"`` and
@@ -220,9 +221,9 @@ class _Lexicon:
 
     def values(self, request: ProposalRequest, exploration: float) -> Tensor:
         """Return what each word promises, shape ``(words,)``."""
-        if not request.scored:
+        scores = {one.concept: one.score for one in request.scored if math.isfinite(one.score)}
+        if not scores:
             return torch.zeros(len(self.names))
-        scores = {one.concept: one.score for one in request.scored}
         forms = set(map(canonical, scores))
         others = [name for name in request.tried[-_REMEMBERED:] if name.strip() and canonical(name) not in forms]
         scores = {**scores, **dict.fromkeys(others, min(scores.values()))}
@@ -260,7 +261,7 @@ class _Lexicon:
         if self.hierarchy is not None:
             yield from map(self.names.__getitem__, self._common_superclasses([one.concept for one in scored]))
         embeddings = _embeddings(self.cache, self.template, [one.concept for one in scored])
-        weights = torch.tensor([one.score for one in scored]).clamp(min=torch.finfo(torch.float32).tiny)
+        weights = torch.tensor([one.score for one in scored]).clamp(min=torch.finfo(torch.float32).eps)
         around = self.landscape.cosines(weights @ embeddings / weights.sum())
         yield from map(self.names.__getitem__, around.argsort(descending=True, stable=True).tolist())
 

@@ -13,8 +13,9 @@ from lightning_dissect.refine.combinations import combine, unlike_pairs
         ("red", "striped", "red and striped"),
         ("polar bear", "wooden", "wooden polar bear"),
         ("dog and ball", "car", None),
-        ("car", "dog and ball", None),
-        ("a man with a hat", "dog", None),
+        ("car", "dog & ball", None),
+        ("car", "Dog AND Ball", None),
+        ("a man with a big hat", "dog", None),
         ("band", "sand", "band and sand"),
     ],
 )

@@ -54,6 +54,14 @@ def test_the_distance_is_that_of_the_nearest_concept_over_the_mean_of_its_prompt
     assert novelty("at 30 near 80", plain, cache).distance == pytest.approx(0, abs=1e-6)
 
 
+def test_another_vocabulary_or_encoder_is_not_mistaken_for_the_last():
+    cache = EmbeddingCache(Angles())
+    far, near = ConceptVocabulary(("at 90",)), ConceptVocabulary(("at 10",))
+    found = [novelty("at 0", vocabulary, cache).distance for vocabulary in (far, near, far)]
+    assert found == pytest.approx([1, 1 - math.cos(math.radians(10)), 1], abs=1e-6)
+    assert novelty("at 0", near, EmbeddingCache(Angles())).distance == pytest.approx(found[1])
+
+
 def test_a_distance_is_not_negative():
     vocabulary = ConceptVocabulary(tuple(f"at {angle}" for angle in range(0, 360, 7)))
     found = [novelty(concept, vocabulary, EmbeddingCache(Angles())) for concept in vocabulary.concepts]

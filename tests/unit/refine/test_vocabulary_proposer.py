@@ -98,6 +98,7 @@ def test_relatives_are_parents_children_or_siblings():
     assert answer.concepts[1] in {"beagle", "husky", "poodle", "cat", "animal"}
     lonely = proposer.propose(request({"cloud": 3.0, "red": 2.0, "dog": 0.0}, step=2))
     assert lonely.concepts[1] in {"beagle", "husky", "poodle", "cat", "animal"}
+    assert proposer.propose(request({"cloud": 3.0, "red": 2.0}, 2, step=3)).answer == "combination, near"
 
 
 def test_what_a_way_does_not_yield_is_taken_from_the_near_words():
@@ -131,8 +132,9 @@ def test_the_end_of_the_words_is_told():
 
 
 @pytest.mark.parametrize("is_summary", [False, True])
-def test_without_scores_there_still_are_words(is_summary):
-    assert len(entered().propose(ProposalRequest((), ("dog",), 1, 4, is_summary)).concepts) == 4
+@pytest.mark.parametrize("scored", [(), (ScoredName("beagle", float("nan")),)])
+def test_without_scores_there_still_are_words(is_summary, scored):
+    assert len(entered().propose(ProposalRequest(scored, ("dog",), 1, 4, is_summary)).concepts) == 4
 
 
 def test_a_summary_is_the_smallest_common_superclass():
