@@ -57,8 +57,7 @@ class ScoreLandscape:
         cosines = self._cosines(dict(zip(known, points, strict=True)))
         kernel = _kernel((points @ points.T).double()) + self.noise * torch.eye(len(points), dtype=torch.float64)
         factor = torch.linalg.cholesky(kernel)
-        centred = scores.double() - scores.double().mean()
-        centred /= centred.square().mean().sqrt().clamp(min=torch.finfo(torch.float64).tiny)
+        centred = _standardised(scores.double())
         to_words = _kernel(cosines)
         coefficients = torch.cholesky_solve(centred[:, None], factor).squeeze(1)
         explained = torch.linalg.solve_triangular(factor.to(to_words.dtype), to_words, upper=False)
@@ -99,6 +98,13 @@ class ScoreLandscape:
         while len(self._columns) > _KEPT_COLUMNS:
             self._columns.popitem(last=False)
         return cosines
+
+
+def _standardised(scores: Tensor) -> Tensor:
+    """Return scores with mean 0 and deviation 1; 0 where they differ by no more than rounding."""
+    centred = scores - scores.mean()
+    deviation = centred.square().mean().sqrt()
+    return centred / deviation if deviation > 1e-9 * scores.abs().max() else torch.zeros_like(scores)
 
 
 def _kernel(cosines: Tensor) -> Tensor:
