@@ -28,10 +28,12 @@ from lightning_dissect.refine.base import (
 from lightning_dissect.refine.chat_model import ChatModel, Message
 from lightning_dissect.refine.chat_proposer import ChatProposer
 from lightning_dissect.refine.concept_check import EncoderCheck
+from lightning_dissect.refine.concept_names import KnownConcepts, canonical, is_repeat
 from lightning_dissect.refine.diffusion import DiffusionGenerator
 from lightning_dissect.refine.edit_remover import EditRemover
 from lightning_dissect.refine.http_chat import HTTPChat
 from lightning_dissect.refine.label_files import GivenLabel, read_labels
+from lightning_dissect.refine.novelty import novelty
 from lightning_dissect.refine.plan import RefinementPlan
 from lightning_dissect.refine.planted import PlantedNetwork, PlantedUnit
 from lightning_dissect.refine.pool_sampler import PoolSampler
@@ -40,8 +42,10 @@ from lightning_dissect.refine.retrieval import RetrievalGenerator
 from lightning_dissect.refine.retrieval_remover import RetrievalRemover
 from lightning_dissect.refine.scoring import CoSySummary, cosy_score, summarise_cosy
 from lightning_dissect.refine.search import RefinementTarget
+from lightning_dissect.refine.senses import find_senses
 from lightning_dissect.refine.spending import SearchBudget
 from lightning_dissect.refine.transformers_chat import TransformersChat
+from lightning_dissect.refine.vocabulary_proposer import VocabularyProposer
 
 __all__ = [
     "GENERATORS",
@@ -65,6 +69,7 @@ __all__ = [
     "ImageGenerator",
     "ImagePairs",
     "ImagePool",
+    "KnownConcepts",
     "Message",
     "NeedsSurroundings",
     "NeuronReader",
@@ -84,9 +89,14 @@ __all__ = [
     "SearchBudget",
     "Surroundings",
     "TransformersChat",
+    "VocabularyProposer",
     "ablate",
     "ablation_effect",
+    "canonical",
     "cosy_score",
+    "find_senses",
+    "is_repeat",
+    "novelty",
     "read_labels",
     "summarise_cosy",
 ]
