@@ -1,7 +1,8 @@
 """Labels of an open vocabulary for chosen neurons: searched with one bank for all, judged by other images."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from math import inf, isfinite
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ from lightning_dissect.refine.base import (
     Surroundings,
 )
 from lightning_dissect.refine.judgement import HeldOutJudge, q_values
+from lightning_dissect.refine.novelty import novelty
+from lightning_dissect.refine.real_images import RealImages
 from lightning_dissect.refine.search import (
     AskedProposer,
     LabelSearch,
@@ -95,7 +98,7 @@ class ConceptRefinement:
     start_concepts: int = 5
     bank_concepts: int = 5
     random_concepts: int = 5
-    bank_size: int = 10
+    bank_size: int = 40
     patience: int = 4
     retries: int = 2
     search_images: int = 5
@@ -182,6 +185,7 @@ class _Running:
         self._progress = progress
         self._spending = Spending(chosen.budget)
         self._control: dict[str, tuple[Tensor, Tensor]] = {}
+        self._real = RealImages(bank, surroundings)
 
     def search(
         self, targets: Sequence[RefinementTarget], proposer: ConceptProposer, dirpath: Path | None
@@ -217,34 +221,60 @@ class _Running:
     def judge(self, searches: Sequence[LabelSearch]) -> dict[tuple[str, int], LabelRefinement]:
         """Judge what was found, and the labels that the searches began with, by images that they have not seen."""
         judge = HeldOutJudge(self._bank, self._chosen.seed)
-        found = []
-        for done, search in enumerate(searches, start=1):
-            judge.new_images, started = 0, self._spending.seconds
-            target, chosen = search.target, search.chosen
-            names = ("" if chosen is None else chosen.concept, target.candidates[0] if target.candidates else "")
-            scores = [judge.score(target.layer, target.unit, name) if name else None for name in names]
-            seconds = search.seconds + self._spending.seconds - started
-            cost = RefinementCost(search.images, judge.new_images, search.calls, search.lookups, seconds)
-            found.append((search, names, scores, cost))
-            self._progress("Judging labels", done, len(searches))
-        return {
-            (search.target.layer, search.target.unit): LabelRefinement(
-                layer=search.target.layer,
-                unit=search.target.unit,
-                label=names[0] if q_value <= self._chosen.false_discovery_rate else "",
-                concept=names[0],
-                start=names[1],
-                trials=tuple(search.trials),
-                stopped=search.stopped,
-                judged=scores[0],
-                start_judged=scores[1],
-                q_value=q_value,
-                cost=cost,
-            )
-            for (search, names, scores, cost), q_value in zip(
-                found, q_values([scores[0] for _, _, scores, _ in found]), strict=True
-            )
-        }
+        judged = []
+        for search in searches:
+            judged.append(self._judged(search, judge))
+            self._progress("Judging labels", len(judged), len(searches))
+        rates = q_values([found.judged for found in judged])
+        decided = (self._decided(found, rate) for found, rate in zip(judged, rates, strict=True))
+        return {(found.layer, found.unit): found for found in decided}
+
+    def _judged(self, search: LabelSearch, judge: HeldOutJudge) -> LabelRefinement:
+        """Return what a search has found and how well its concept, and the first label, describe the neuron."""
+        judge.new_images, started, target = 0, self._spending.seconds, search.target
+        concept, start = self._chosen_concept(search), next(iter(target.candidates), "")
+        scores = [judge.score(target.layer, target.unit, name) if name else None for name in (concept, start)]
+        seconds = search.seconds + self._spending.seconds - started
+        return LabelRefinement(
+            layer=target.layer,
+            unit=target.unit,
+            label="",
+            concept=concept,
+            start=start,
+            trials=tuple(search.trials),
+            stopped=search.stopped,
+            judged=scores[0],
+            start_judged=scores[1] if search.is_scorable else None,
+            cost=RefinementCost(search.images, judge.new_images, search.calls, search.lookups, seconds),
+        )
+
+    def _decided(self, found: LabelRefinement, q_value: float) -> LabelRefinement:
+        """Give a neuron its label, unless chance would do as well."""
+        if not q_value <= self._chosen.false_discovery_rate:
+            return replace(found, q_value=q_value)
+        around = self._surroundings
+        return replace(
+            found,
+            label=found.concept,
+            q_value=q_value,
+            senses=self._real.senses(found.layer, found.unit, found.trials),
+            novelty=novelty(found.concept, around.vocabulary, around.cache),
+        )
+
+    def _chosen_concept(self, search: LabelSearch) -> str:
+        """Return the concept of a search that is its answer, empty if there is none.
+
+        Of concepts that activate the neuron as much as the best does, the one that follows it over all real images is
+        it: how much images of a concept activate a neuron does not tell a concept that is too narrow. Where there is no
+        encoder to tell, it is the one with fewest words.
+        """
+        names = [trial.concept for trial in search.good()]
+        if not names:
+            return ""
+        reach = self._real.correlations(search.target.layer, search.target.unit, names)
+        if not any(map(isfinite, reach)):
+            return min(names, key=lambda name: len(name.split()))
+        return max(zip(reach, names, strict=True), key=lambda pair: pair[0] if isfinite(pair[0]) else -inf)[1]
 
     def _control_of(self, layer: str) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation of each unit on the control images of the search."""

@@ -161,18 +161,13 @@ class LabelSearch:
         """The trial with the highest score, the first of several."""
         return next(iter(self._ranked()), None)
 
-    @property
-    def chosen(self) -> ConceptTrial | None:
-        """The trial whose concept is the answer: of those within a standard error of the best, that of fewest words.
-
-        A longer concept must earn its words: on a few images the highest of many equal scores is an accident.
-        """
+    def good(self) -> list[ConceptTrial]:
+        """Return the trials within a standard error of the best, best first: on a few images they are as good."""
         best = self.best
         if best is None:
-            return None
+            return []
         least = best.score - (best.standard_error if math.isfinite(best.standard_error) else 0)
-        good = [trial for trial in self._scored() if trial.score >= least]
-        return min(good, key=lambda trial: (len(trial.concept.split()), -trial.score))
+        return sorted((trial for trial in self._scored() if trial.score >= least), key=lambda trial: -trial.score)
 
     def run(self, random_concepts: Sequence[str]) -> None:
         """Search until all steps are taken, steps bring nothing better, or the budget is spent.
@@ -249,7 +244,8 @@ class LabelSearch:
             proposal = self._proposer.ask(request)
             self.calls += 1
             if not proposal.concepts:
-                self._note(ConceptTrial(step, origin, proposal.outcome, "", answer=proposal.answer))
+                outcome = "unreadable" if proposal.outcome == "scored" else proposal.outcome
+                self._note(ConceptTrial(step, origin, outcome, "", answer=proposal.answer))
             found = [self._try(name, step, origin, proposal.answer) for name in proposal.concepts[: request.count]]
             if any(found):
                 return

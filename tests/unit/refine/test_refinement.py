@@ -92,7 +92,7 @@ def test_repeats_are_noted_and_cost_nothing():
 
 
 def test_answers_without_a_concept_are_asked_for_again_and_noted():
-    answers = [Proposal((), "no tags", "unreadable"), Proposal((), "I cannot", "refused"), Proposal(("dop",))]
+    answers = [Proposal((), "no tags"), Proposal((), "I cannot", "refused"), Proposal(("dop",))]
     proposer = Neighbours(answers)
     label = refined([target(0, "bar")], proposer=proposer, steps=1).labels["units", 0]
     assert [(trial.outcome, trial.answer) for trial in label.trials if not trial.concept] == [
