@@ -247,7 +247,9 @@ def _whole(value: float) -> str:
 
 
 def _environment() -> jinja2.Environment:
-    environment = page_environment("report", "page", "report/components", "report/elements", "report/judges")
+    environment = page_environment(
+        "report", "page", "report/components", "report/elements", "report/judges", "report/listing"
+    )
     environment.filters |= {"breakable": _breakable, "decimal": _decimal, "share": _share, "whole": _whole}
     environment.globals["percent"] = _percent
     environment.tests["finite"] = math.isfinite
