@@ -85,5 +85,4 @@ def _environment() -> jinja2.Environment:
         "library_hashes": [script_hash(script) for script in library_scripts()],
         "library_style": Markup(library_style()),  # noqa: S704 - a file of an installed package
     }
-    environment.filters["whole"] = lambda value: f"{int(value):,}"
     return environment

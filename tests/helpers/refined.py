@@ -1,6 +1,7 @@
 """What a search for labels may find: thirty neurons, trials of all outcomes, senses, pictures and hostile labels."""
 
 import math
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,8 @@ def image_id(concept: str, place: int) -> int:
     return 2**62 + 2**31 * (1 + sum(map(ord, concept)) % 100_003) + place
 
 
-def drawn(concept: str, place: int, side: int = 96) -> np.ndarray:
+@cache
+def drawn(concept: str, place: int, side: int = 128) -> np.ndarray:
     """A picture of a concept: a grating of its own colours and direction, cut by a disc."""
     rng = np.random.default_rng(image_id(concept, place))
     own = np.random.default_rng(image_id(concept, 0))
@@ -223,7 +225,7 @@ def _sense(concept: str, share: float, *others: str) -> Sense:
     return Sense((concept, *others), share, tuple(image_id(concept, place) for place in range(6)))
 
 
-def scored(step: int, origin: Any, concept: str, score: float, new: int = 5, answer: str = "") -> ConceptTrial:
+def scored(step: int, origin: Any, concept: str, score: float, *, new: int = 5, answer: str = "") -> ConceptTrial:
     """A trial with a score."""
     ids = tuple(image_id(concept, place) for place in range(IMAGES_PER_CONCEPT))
     return ConceptTrial(step, origin, "scored", concept, score, ids, new, 0.125, answer)
