@@ -207,17 +207,13 @@
       dot.title = `${trial.concept || trial.outcome}${isScored ? `: ${trial.score.toFixed(2)}` : trial.concept ? `: ${trial.outcome}` : ""}`;
       return dot;
     });
-    const picture = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    const course = document.createElementNS("http://www.w3.org/2000/svg", "path");
-    picture.setAttribute("viewBox", "0 0 100 100");
-    picture.setAttribute("preserveAspectRatio", "none");
-    course.setAttribute("d", `${line}H100`);
-    picture.append(course);
+    const curve = plot.querySelector("svg");
+    curve.firstElementChild.setAttribute("d", `${line}H100`);
     const zero = element("u");
     zero.style.bottom = `${height(0)}%`;
     plot.setAttribute("role", "img");
     plot.setAttribute("aria-label", `The best score so far, from ${scores[0].toFixed(2)} to ${best.toFixed(2)} after ${path.length} trials`);
-    plot.replaceChildren(zero, picture, ...dots, element("span", "top", high.toFixed(2)), element("span", "bottom", low ? low.toFixed(2) : "0"));
+    plot.replaceChildren(zero, curve, ...dots, element("span", "top", high.toFixed(2)), element("span", "bottom", low ? low.toFixed(2) : "0"));
   }
 
   function said(answer) {

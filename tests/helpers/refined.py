@@ -71,25 +71,23 @@ def refined_report(dirpath: Path | None = None, neurons: int = 30, **changes: An
     two senses.
     """
     found = tuple(_neuron(place, neurons) for place in range(neurons))
-    shown = [trial for neuron in found for trial in neuron.shown_trials]
-    pictures = {number: drawn(trial.concept, place) for trial in shown for place, number in enumerate(trial.image_ids)}
-    pictures |= {
-        number: drawn(sense.concepts[0], place)
-        for neuron in found
-        for sense in neuron.senses
-        for place, number in enumerate(sense.image_ids)
-    }
     values = {
         "epoch": 4,
         "step": 12_500,
         "cycle": 3,
         "neurons": found,
-        "pictures": pictures,
+        "pictures": changes["pictures"] if "pictures" in changes else _pictures(found),
         "settings": SETTINGS,
         "dirpath": dirpath,
         "logger_step": 12_499,
     }
     return RefinementReport(**{**values, **changes})
+
+
+def _pictures(neurons: tuple[LabelRefinement, ...]) -> dict[int, np.ndarray]:
+    shown = [(trial.concept, trial.image_ids) for neuron in neurons for trial in neuron.shown_trials]
+    shown += [(sense.concepts[0], sense.image_ids) for neuron in neurons for sense in neuron.senses]
+    return {number: drawn(concept, place) for concept, ids in shown for place, number in enumerate(ids)}
 
 
 def _neuron(place: int, neurons: int) -> LabelRefinement:
