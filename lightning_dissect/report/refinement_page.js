@@ -182,40 +182,6 @@
       }));
   }
 
-  /** The best score after each trial as a line, every score as a dot, and a tick for what was not scored. */
-  function showCourse(path, chosen) {
-    const scores = path.filter(({ outcome }) => outcome === "scored").map(({ score }) => score);
-    const plot = byId("course");
-    plot.hidden = !scores.length;
-    if (plot.hidden) return;
-    const [low, high] = [Math.min(0, ...scores), Math.max(0, ...scores)];
-    const height = (score) => (100 * (score - low)) / (high - low || 1);
-    const left = (place) => (100 * (place + 0.5)) / path.length;
-    let best = null;
-    let line = "";
-    const dots = path.map((trial, place) => {
-      const isScored = trial.outcome === "scored";
-      const isBest = isScored && (best === null || trial.score > best);
-      if (isBest) {
-        line += best === null ? `M${left(place)} ${100 - height(trial.score)}` : `H${left(place)}V${100 - height(trial.score)}`;
-        best = trial.score;
-      }
-      const dot = element("i", !isScored ? "quiet" : isBest ? "best" : "");
-      if (isScored && trial.concept === chosen) dot.classList.add("chosen");
-      dot.style.left = `${left(place)}%`;
-      if (isScored) dot.style.bottom = `${height(trial.score)}%`;
-      dot.title = `${trial.concept || trial.outcome}${isScored ? `: ${trial.score.toFixed(2)}` : trial.concept ? `: ${trial.outcome}` : ""}`;
-      return dot;
-    });
-    const curve = plot.querySelector("svg");
-    curve.firstElementChild.setAttribute("d", `${line}H100`);
-    const zero = element("u");
-    zero.style.bottom = `${height(0)}%`;
-    plot.setAttribute("role", "img");
-    plot.setAttribute("aria-label", `The best score so far, from ${scores[0].toFixed(2)} to ${best.toFixed(2)} after ${path.length} trials`);
-    plot.replaceChildren(zero, curve, ...dots, element("span", "top", high.toFixed(2)), element("span", "bottom", low ? low.toFixed(2) : "0"));
-  }
-
   function said(answer) {
     const node = element("details");
     const text = element("bdi", "", answer);
@@ -253,7 +219,7 @@
     showSenses(neuron);
     showBest(neuron, path);
     byId("detail-path").hidden = !path.length;
-    showCourse(path, neuron.concept);
+    course.draw(byId("course"), path, neuron.concept);
     showTrials(path, neuron);
     byId("detail").scrollTop = 0;
   }

@@ -237,4 +237,5 @@ def _images_of(neuron: LabelRefinement) -> list[int]:
 
 @lru_cache(maxsize=1)
 def _environment() -> jinja2.Environment:
-    return page_environment("report", "refinement_page", "report/components", "report/elements", "report/listing")
+    parts = ("components", "elements", "listing", "course")
+    return page_environment("report", "refinement_page", *(f"report/{part}" for part in parts))
