@@ -22,7 +22,7 @@ const refined = (() => {
     const [item, node] = [element("li"), element("span", "chip")];
     const text = element("span");
     text.append(concept(name));
-    node.append(text, element("i", "", score.toFixed(2)));
+    node.append(text, element("i", "", number(score)));
     node.title = name;
     item.append(node);
     return item;
@@ -41,7 +41,7 @@ const refined = (() => {
       course.draw(byId("refined-course"), trials, found.concept);
       byId("refined-concepts").replaceChildren(...found.shown.map((place) => chip(trials[place])));
       byId("refined-story").textContent = story(found);
-      byId("refined-link").href = found.page;
+      byId("refined-link").href = `${found.page}#${encodeURIComponent(run.layers[layer])}/${unit}`;
     },
   };
 })();

@@ -112,5 +112,5 @@ const listing = ({ neurons, sort, descending, others = [], matches, row, show })
   new IntersectionObserver(([entry]) => entry.isIntersecting && built < shown.length && extend(), { rootMargin: "800px" })
     .observe(byId("more").parentElement);
   update();
-  return { filter };
+  return { filter, open: (neuron) => open(shown.indexOf(neuron)) };
 };

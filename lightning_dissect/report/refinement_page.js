@@ -1,6 +1,6 @@
 (() => {
   const { element, percent, number, small, interval, breakable, word } = elements;
-  const RESULTS = ["another label", "the same label", "withheld", "new to the vocabulary", "several senses"];
+  const RESULTS = ["another label", "the same label", "no label", "new to the vocabulary", "several senses"];
   const STOPPED = {
     steps: "after all steps", converged: "where steps brought nothing better", budget: "as the budget was spent",
     unreachable: "as the proposer could not be reached", "not scorable": "at once: the neuron is dead or not finite on the control images",
@@ -27,7 +27,7 @@
     const name = data.layers[found.layer] || "(model)";
     const [judged, before] = [judgement(found.judged), judgement(found.before)];
     const results = new Set([
-      label ? (label === start ? "the same label" : "another label") : "withheld",
+      label ? (label === start ? "the same label" : "another label") : "no label",
       ...(found.novelty?.[1] ? ["new to the vocabulary"] : []), ...(found.senses.length > 1 ? ["several senses"] : []),
     ]);
     const tried = found.trials.map(([, , , place]) => data.texts[place]);
@@ -73,6 +73,10 @@
 
   function count(value) {
     return value === null ? "–" : value.toLocaleString("en");
+  }
+
+  function fixed(value) {
+    return value === null ? "–" : value.toFixed(2);
   }
 
   function counted(number, noun) {
@@ -128,7 +132,7 @@
   }
 
   function measured(name, value, ends) {
-    return numberCell("", name, value === null ? "–" : value.toFixed(2), value !== null && ends ? interval(ends) : "");
+    return numberCell("", name, fixed(value), value !== null && ends ? interval(ends) : "");
   }
 
   function showJudged(neuron) {
@@ -176,7 +180,7 @@
       ...neuron.shown.map(([place, images]) => {
         const trial = path[place];
         const title = element("h4");
-        title.append(element("b", "", trial.score.toFixed(2)), " ", concept(trial.concept));
+        title.append(element("b", "", fixed(trial.score)), " ", concept(trial.concept));
         if (trial.concept === neuron.concept) title.append(element("small", "badge", neuron.label ? "label" : "judged"));
         return gallery(title, images, trial.concept);
       }));
@@ -200,7 +204,7 @@
       cell.append(trial.concept ? concept(trial.concept) : element("span", "none", "no concept"));
       if (isScored && trial.concept === chosen.concept) cell.append(element("small", "badge", chosen.label ? "label" : "judged"));
       if (trial.answer && trial.answer !== last) cell.append(said(trial.answer));
-      const score = element("td", "num", isScored ? trial.score.toFixed(2) : "");
+      const score = element("td", "num", isScored ? fixed(trial.score) : "");
       if (isScored && trial.error !== null) score.append(element("small", "", `± ${trial.error.toFixed(2)}`));
       const images = trial.newImages ? counted(trial.newImages, "new image") : "lookup";
       line.append(
@@ -236,5 +240,7 @@
   options("layer", [["", "All layers"], ...data.layers.map((name, index) => [index, name || "(model)"])]);
   options("result", [["", "Any result"], ...RESULTS.map((result) => [result, result])]);
   const descending = new Set(["gain", "auc", "aucBefore", "numSenses", "isNew", "images", "calls", "lookups"]);
-  listing({ neurons, sort: { key: "gain", descending: true }, descending, matches, row, show });
+  const list = listing({ neurons, sort: { key: "gain", descending: true }, descending, matches, row, show });
+  const addressed = neurons.find(({ layer, unit }) => location.hash === `#${encodeURIComponent(data.layers[layer])}/${unit}`);
+  if (addressed) list.open(addressed);
 })();

@@ -65,7 +65,7 @@ class DashboardWriter:
     def write_refinement(self, report: RefinementReport, loggers: Sequence[Any]) -> None:  # noqa: ARG002
         """Write the run in which labels were searched for, see `RefinementWriter`, if it has a folder."""
         if report.dirpath is not None:
-            self._write(report.dirpath, report.cycle)
+            self._write(report.dirpath, report.cycle + 1)
 
     def _write(self, dirpath: Path, cycle: int) -> None:
         if dirpath not in self._runs:
@@ -95,7 +95,7 @@ class _Run:
         self._searches: dict[Path, tuple[int, RefinementReport]] = {}
 
     def follows(self, cycle: int) -> bool:
-        """Read what is new on disk, everything where a resumed run replaced some, and say whether there is any."""
+        """Read what is new on disk from a cycle on, everything if it was known, and say whether there is any."""
         if any(snapshot.cycle >= cycle for snapshot in self.history):
             self.history = DissectionHistory(self.dirpath)
         self.history.refresh()

@@ -361,7 +361,7 @@ def test_a_neuron_shows_the_search_for_its_label(tmp_path_factory, run):
                 "#refined-story"
             )
             link = browser.evaluate("document.getElementById('refined-link').getAttribute('href')")
-            assert link == "refinement/cycle-0003/refinement.html"
+            assert link == "refinement/cycle-0003/refinement.html#features.3/0"
             assert browser.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
         browser.evaluate("location.hash = '#/neuron/features.3/1'")
         browser.wait_for("document.body.dataset.shown === '#/neuron/features.3/1 4'")

@@ -36,7 +36,7 @@ for (const { value } of document.getElementById("result").options) {
   result(value);
   seen[value] = document.getElementById("count").textContent;
 }
-result("withheld");
+result("no label");
 seen.withheld = rows().map((row) => texts("td.label, td.gain", row));
 result("");
 seen.hostile = document.querySelectorAll("img[onerror]").length;
@@ -250,6 +250,9 @@ def test_the_keyboard_opens_and_leafs_through_and_nothing_is_wider_than_a_phone(
         assert browser.evaluate("document.getElementById('next').disabled")
         browser.press("Escape")
         assert not browser.evaluate("document.getElementById('detail').open")
+        browser.evaluate("location.hash = '#body.conv.pointwise/3'")
+        browser.reload()
+        assert browser.text("#detail-title") == "ocean at dusk → =HYPERLINK(1)"
         assert browser.complaints == []
 
 
