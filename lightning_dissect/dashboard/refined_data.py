@@ -49,7 +49,7 @@ def _neuron_data(neuron: LabelRefinement) -> dict[str, Any]:
         "aucBefore": _auc(neuron.start_judged),
         "trials": [[trial.concept, plain_number(trial.score), trial.outcome] for trial in neuron.trials],
         "shown": [neuron.trials.index(trial) for trial in neuron.shown_trials],
-        "senses": [[sense.concepts[0], sense.share] for sense in neuron.senses],
+        "senses": [[sense.concepts[0], plain_number(sense.share)] for sense in neuron.senses],
     }
 
 

@@ -204,7 +204,10 @@ def _neuron_data(
         "calls": neuron.cost.calls,
         "lookups": neuron.cost.lookups,
         "seconds": plain_number(neuron.cost.seconds),
-        "senses": [[list(map(text, sense.concepts)), sense.share, row(sense.image_ids)] for sense in neuron.senses],
+        "senses": [
+            [list(map(text, sense.concepts)), plain_number(sense.share), row(sense.image_ids)]
+            for sense in neuron.senses
+        ],
         "shown": [[neuron.trials.index(trial), row(trial.image_ids)] for trial in neuron.shown_trials],
         "trials": [
             [

@@ -5,7 +5,7 @@ import math
 import re
 from dataclasses import replace
 
-from lightning_dissect.label_refinement import ConceptTrial, LabelRefinement
+from lightning_dissect.label_refinement import ConceptTrial, LabelRefinement, Sense
 from lightning_dissect.refinement_report import RefinementReport
 from lightning_dissect.report.refinement_page import (
     ROW_IMAGES,
@@ -120,7 +120,7 @@ def test_a_search_of_nothing_makes_a_page():
 
 def test_data_holds_every_trial_and_numbers_that_json_can_hold():
     trials = (scored(0, "label", "dog", math.inf), ConceptTrial(1, "proposal", "refused", "", answer="no"))
-    neuron = LabelRefinement("", 7, "", "dog", "dog", trials, "budget")
+    neuron = LabelRefinement("", 7, "", "dog", "dog", trials, "budget", senses=(Sense(("dog",), math.nan),))
     data = refinement_data(RefinementReport(0, 0, 0, (neuron,)), list(trials[0].image_ids), {})
     json.dumps(data, allow_nan=False)
     [found] = data["neurons"]
@@ -128,6 +128,7 @@ def test_data_holds_every_trial_and_numbers_that_json_can_hold():
     assert data["images"] == [None] * 5
     assert found["trials"] == [[0, 0, 0, 0, None, 0.125, 5, 1], [1, 4, 2, 1, None, None, 0, 2]]
     assert found["shown"] == [[0, [0, 1, 2, 3, 4]]]
+    assert found["senses"] == [[[0], None, []]]
     assert (found["judged"], found["novelty"], found["q"], found["gain"]) == (None, None, None, None)
 
 
