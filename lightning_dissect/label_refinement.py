@@ -202,5 +202,12 @@ class LabelRefinement:
         return tuple(sorted(self._scored, key=lambda trial: -trial.score)[:SHOWN_TRIALS])
 
     @property
+    def shown_images(self) -> frozenset[int]:
+        """Content ids of the images that reports show: of these trials, of the judged concept and of the senses."""
+        judged = (trial for trial in self._scored if trial.concept == self.concept)
+        groups = (*self.shown_trials, *judged, *self.senses)
+        return frozenset(image_id for group in groups for image_id in group.image_ids)
+
+    @property
     def _scored(self) -> list[ConceptTrial]:
         return [trial for trial in self.trials if trial.outcome == "scored"]

@@ -9,11 +9,13 @@ from markupsafe import Markup
 
 from lightning_dissect.dashboard.gallery import Gallery
 from lightning_dissect.dashboard.libraries import library_scripts, library_style
+from lightning_dissect.dashboard.refined_data import refined_data
 from lightning_dissect.dashboard.run_data import packed_within, picture_places, run_data
 from lightning_dissect.history import CURVES, DissectionHistory, RunCurves
+from lightning_dissect.refinement_report import RefinementReport
 from lightning_dissect.report.self_contained import page_environment, script_hash
 
-PARTS = ("run", "plots", "ribbon", "tables", "overview", "neurons", "neuron", "concepts", "changes")
+PARTS = ("run", "plots", "ribbon", "tables", "overview", "neurons", "refined", "neuron", "concepts", "changes")
 """The page's own scripts and styles, in their order; ``dashboard`` comes last."""
 
 
@@ -22,6 +24,7 @@ def render_dashboard(
     gallery: Gallery | None = None,
     *,
     alarms: Sequence[Mapping[str, Any]] = (),
+    refinements: Sequence[RefinementReport] = (),
     run_curves: RunCurves | None = None,
     image_budget: int = 12_000_000,
     data_budget: int = 30_000_000,
@@ -36,6 +39,7 @@ def render_dashboard(
         history: The dissections of the run.
         gallery: Pictures of top images; the page has none without.
         alarms: What was raised, each with ``title``, ``text``, ``cycle`` and ``step``.
+        refinements: What searches for labels found, in their order; of a neuron the last counts.
         run_curves: The curves of the run, if they are kept from one page to the next.
         image_budget: Most characters that pictures may take.
         data_budget: Characters of columns beyond which older dissections keep but their labels and qualities.
@@ -61,7 +65,7 @@ def render_dashboard(
         .render(
             newest=snapshots[-1] if snapshots else None,
             snapshots=snapshots,
-            data=run_data(history, run_curves or RunCurves(), columns),
+            data=run_data(history, run_curves or RunCurves(), columns) | {"searches": refined_data(refinements)},
             pictures={**pictures, "thumbnails": list(thumbnails.values())},
             blocks=[own.text for own, _ in columns],
             curves=CURVES,
@@ -78,12 +82,11 @@ def _missing(pictures: Mapping[str, Any]) -> int:
 
 @lru_cache(maxsize=1)
 def _environment() -> jinja2.Environment:
-    shared = ("report/components", "report/elements")
+    shared = ("report/components", "report/elements", "report/course")
     environment = page_environment("dashboard", "dashboard", *shared, *(f"dashboard/{part}" for part in PARTS))
     environment.globals |= {
         "libraries": [Markup(script) for script in library_scripts()],  # noqa: S704 - files of installed packages
         "library_hashes": [script_hash(script) for script in library_scripts()],
         "library_style": Markup(library_style()),  # noqa: S704 - a file of an installed package
     }
-    environment.filters["whole"] = lambda value: f"{int(value):,}"
     return environment

@@ -146,6 +146,7 @@ const neuronPage = (choose, around) => {
       showQuality(neuron, dissections, dissection.at);
       showHistogram(neuron, first, dissection, row);
       showImages(neuron, first, dissection, row);
+      refined.show(neuron);
       showCandidates(dissection, row);
       showJudgement(dissection, row);
     },

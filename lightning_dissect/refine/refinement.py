@@ -158,7 +158,7 @@ class ConceptRefinement:
         _check_targets(targets, bank)
         running = _Running(self, bank, surroundings, progress)
         labels = running.judge(running.search(targets, proposer, dirpath))
-        shown = {image_id for found in labels.values() for trial in found.shown_trials for image_id in trial.image_ids}
+        shown = {image_id for found in labels.values() for image_id in found.shown_images}
         return Refined(labels, bank.pictures(sorted(shown)))
 
     @property

@@ -1,14 +1,11 @@
 (() => {
   const { element, percent, number, small, interval, bar, breakable, dot } = elements;
-  const CHUNK = 40;
   const VERDICTS = ["fits", "too specific", "too generic", "beside", "undecided"];
   const ERRS = new Set(VERDICTS.slice(1, 4));
-  const collator = new Intl.Collator(undefined, { numeric: true });
   const byId = (id) => document.getElementById(id);
   const data = JSON.parse(byId("data").textContent);
   const keyOf = ({ name }) => `metric/${name}`;
   const descending = new Set(["score", "quality", "judgedYes", ...data.metrics.filter(({ higher }) => higher).map(keyOf)]);
-  const body = byId("neurons").tBodies[0];
   const headers = [...document.querySelectorAll("#neurons th[data-key]")];
   const columns = data.metrics.filter((metric) => headers.some((header) => header.dataset.key === keyOf(metric)));
 
@@ -38,15 +35,6 @@
 
   const JUDGED = neurons.some((neuron) => neuron.judged);
   const JUDGES = data.judges.evaluators.length > 0;
-  const sort = { key: "quality", descending: true };
-  let shown = [];
-  let built = 0;
-  let opened = -1;
-
-  /** A text as the search box would hold it. */
-  function plain(text) {
-    return text.replace(/\s+/g, " ").trim().toLowerCase();
-  }
 
   function picture(id) {
     return elements.picture(id, data.images[id]);
@@ -94,7 +82,7 @@
     return group;
   }
 
-  function row(neuron, position) {
+  function row(neuron, open) {
     const line = element("tr");
     const score = cell("num score", number(neuron.score));
     const state = element("td", "state");
@@ -106,7 +94,7 @@
     strip.setAttribute("aria-label", `Details of ${neuron.name}, unit ${neuron.unit}`);
     strip.append(...neuron.images.map(([id]) => picture(id)));
     if (!neuron.images.length) strip.append(element("span", "none", "–"));
-    strip.addEventListener("click", () => open(position));
+    strip.addEventListener("click", open);
     pictures.append(strip);
     line.append(
       breakable("td", "place", neuron.name), cell("num unit", `#${neuron.unit}`), labelCell(neuron), score,
@@ -117,44 +105,11 @@
     return line;
   }
 
-  function extend() {
-    const next = shown.slice(built, built + CHUNK).map((neuron, offset) => row(neuron, built + offset));
-    built += next.length;
-    body.append(...next);
-    byId("more").hidden = built >= shown.length;
-  }
-
-  /** Order two neurons by the chosen column; what is missing comes last in either direction. */
-  function compare(first, second) {
-    const [a, b] = [first[sort.key], second[sort.key]];
-    const [noA, noB] = [a === null || a === "", b === null || b === ""];
-    if (noA || noB) return noA - noB || first.order - second.order;
-    const way = typeof a === "string" ? collator.compare(a, b) : a - b;
-    return (sort.descending ? -way : way) || first.order - second.order;
-  }
-
-  function update() {
-    const query = byId("search").value.trim().toLowerCase();
-    const exact = query.match(/^"(.+)"$/)?.[1];
-    const words = exact === undefined ? query.split(/\s+/) : [];
+  function matches() {
     const [layer, status, verdict] = [byId("layer").value, byId("status").value, byId("verdict")?.value ?? ""];
     const judged = byId("judges")?.value ?? "";
-    shown = neurons.filter((neuron) =>
-      (layer === "" || neuron.layer === Number(layer)) && (status === "" || neuron.status === status) &&
-      (verdict === "" || neuron.verdict === verdict) && judges.matches(neuron.judgement, judged) &&
-      (exact === undefined || plain(neuron.label) === exact) && words.every((word) => neuron.text.includes(word)));
-    shown.sort(compare);
-    built = 0;
-    body.replaceChildren();
-    extend();
-    byId("empty").hidden = shown.length > 0;
-    const all = neurons.length.toLocaleString("en");
-    byId("count").textContent = shown.length === neurons.length ? `${all} neurons` : `${shown.length.toLocaleString("en")} of ${all} neurons`;
-    for (const header of headers) {
-      if (header.dataset.key !== sort.key) header.removeAttribute("aria-sort");
-      else header.setAttribute("aria-sort", sort.descending ? "descending" : "ascending");
-    }
-    byId("sort").value = `${sort.key} ${sort.descending}`;
+    return (neuron) => (layer === "" || neuron.layer === Number(layer)) && (status === "" || neuron.status === status) &&
+      (verdict === "" || neuron.verdict === verdict) && judges.matches(neuron.judgement, judged);
   }
 
   function trustText(neuron) {
@@ -182,9 +137,7 @@
     }));
   }
 
-  function open(position) {
-    const neuron = shown[position];
-    opened = position;
+  function show(neuron) {
     byId("detail-place").textContent = `${neuron.name} · unit ${neuron.unit}`;
     byId("detail-title").textContent = neuron.label || `No label: ${neuron.status}`;
     byId("detail-trust").textContent = trustText(neuron);
@@ -196,7 +149,7 @@
       figure.append(judges.framed(id, answers.get(id) ?? null), caption);
       return figure;
     }));
-    if (JUDGES) judges.show(neuron.judgement, () => open(position));
+    if (JUDGES) judges.show(neuron.judgement, () => show(neuron));
     byId("detail-candidates").hidden = !neuron.concepts.length;
     byId("detail-candidates").tBodies[0].replaceChildren(...neuron.concepts.map((candidate) => {
       const line = element("tr");
@@ -210,23 +163,6 @@
     showRelatives(neuron.specificity);
     byId("detail-metrics").hidden = !neuron.concepts.length || !data.metrics.length;
     byId("detail-metrics").replaceChildren(...data.metrics.map((metric) => verdict(metric, neuron[keyOf(metric)])));
-    byId("previous").disabled = position === 0;
-    byId("next").disabled = position === shown.length - 1;
-    if (byId("detail").open) return;
-    byId("detail").showModal();
-    byId("close").focus();
-  }
-
-  function step(distance) {
-    if (shown[opened + distance]) open(opened + distance);
-  }
-
-  function filter(layer, search) {
-    byId("layer").value = layer;
-    byId("status").value = "";
-    for (const id of ["verdict", "judges"]) if (byId(id)) byId(id).value = "";
-    byId("search").value = search;
-    update();
   }
 
   function options(select, pairs) {
@@ -238,44 +174,12 @@
   if (byId("verdict")) options("verdict", [["", "Any specificity"], ...VERDICTS.map((verdict) => [verdict, verdict])]);
   if (JUDGES) options("judges", judges.options);
   const others = data.metrics.filter((metric) => !columns.includes(metric)).map((metric) => [keyOf(metric), metric.name]);
-  options("sort", [...headers.map((header) => [header.dataset.key, header.textContent.trim()]), ...others].flatMap(([key, name]) =>
-    [true, false].map((falling) => [`${key} ${falling}`, `${name} ${falling ? "↓" : "↑"}`])));
-
-  byId("search").addEventListener("input", update);
-  byId("layer").addEventListener("change", update);
-  byId("status").addEventListener("change", update);
-  byId("verdict")?.addEventListener("change", update);
-  byId("judges")?.addEventListener("change", update);
-  byId("more").addEventListener("click", extend);
-  byId("reset").addEventListener("click", () => filter("", ""));
-  byId("sort").addEventListener("change", ({ target }) => {
-    const [key, descending] = target.value.split(" ");
-    Object.assign(sort, { key, descending: descending === "true" });
-    update();
-  });
-  for (const header of headers) {
-    header.firstElementChild.addEventListener("click", () => {
-      const { key } = header.dataset;
-      Object.assign(sort, { key, descending: sort.key === key ? !sort.descending : descending.has(key) });
-      update();
-    });
-  }
+  const list = listing({ neurons, sort: { key: "quality", descending: true }, descending, others, matches, row, show });
   for (const button of document.querySelectorAll("button[data-layer]")) {
     button.addEventListener("click", () => {
       const { layer, label } = button.dataset;
-      filter(layer, label === undefined ? "" : `"${plain(label)}"`);
+      list.filter({ layer }, label);
       byId("neurons-title").scrollIntoView();
     });
   }
-  byId("previous").addEventListener("click", () => step(-1));
-  byId("next").addEventListener("click", () => step(1));
-  byId("close").addEventListener("click", () => byId("detail").close());
-  byId("detail").addEventListener("click", ({ target, currentTarget }) => target === currentTarget && currentTarget.close());
-  byId("detail").addEventListener("keydown", ({ key }) => {
-    if (key === "ArrowLeft") step(-1);
-    if (key === "ArrowRight") step(1);
-  });
-  new IntersectionObserver(([entry]) => entry.isIntersecting && built < shown.length && extend(), { rootMargin: "800px" })
-    .observe(byId("more").parentElement);
-  update();
 })();

@@ -1,7 +1,6 @@
 """The self-contained HTML page of a dissection."""
 
 import math
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +8,6 @@ from typing import Any
 
 import jinja2
 import numpy as np
-from markupsafe import Markup
 
 from lightning_dissect.report.judges import judge_data, judge_overviews
 from lightning_dissect.report.plain_number import plain_number
@@ -225,30 +223,5 @@ def _specificity(found: LabelSpecificity | None) -> list[Any] | None:
     return [found.verdict, specificity_text(found), plain_number(found.correlation), relatives]
 
 
-def _decimal(value: float, digits: int = 3) -> str:
-    return f"{value:.{digits}f}" if math.isfinite(value) else "\N{EN DASH}"
-
-
-def _share(value: float) -> str:
-    return f"{100 * value:.0f} %" if math.isfinite(value) else "\N{EN DASH}"
-
-
-def _percent(part: float, whole: float) -> str:
-    return f"{100 * part / whole:.1f}%" if whole else "0%"
-
-
-def _breakable(name: str) -> Markup:
-    """Let a name break after its dots and underscores."""
-    return Markup("<wbr>").join(re.split(r"(?<=[._])", name))
-
-
-def _whole(value: float) -> str:
-    return f"{int(value):,}"
-
-
 def _environment() -> jinja2.Environment:
-    environment = page_environment("report", "page", "report/components", "report/elements", "report/judges")
-    environment.filters |= {"breakable": _breakable, "decimal": _decimal, "share": _share, "whole": _whole}
-    environment.globals["percent"] = _percent
-    environment.tests["finite"] = math.isfinite
-    return environment
+    return page_environment("report", "page", "report/components", "report/elements", "report/judges", "report/listing")

@@ -2,10 +2,13 @@
 
 import base64
 import hashlib
+import math
 from importlib.resources import files
 
 import jinja2
 from markupsafe import Markup
+
+from lightning_dissect.report.page_filters import FILTERS, percent
 
 PACKAGE = "lightning_dissect"
 
@@ -15,7 +18,7 @@ def page_environment(room: str, name: str, *parts: str) -> jinja2.Environment:
 
     These are ``style``, the base of all pages and then the ``.css`` of each part and ``<name>.css``; ``script``, their
     ``.js`` in the same order; and ``script_hash``, by which the page's policy (Content-Security-Policy) admits this
-    script and no other. Whatever the template is given is escaped.
+    script and no other. Whatever the template is given is escaped. Numbers and names are shown by `FILTERS`.
 
     Args:
         room: Folder of the package in which the files lie.
@@ -43,7 +46,10 @@ def page_environment(room: str, name: str, *parts: str) -> jinja2.Environment:
         "style": Markup("".join(_asset(f"{asset}.css") for asset in ("report/base", *assets))),  # noqa: S704 - our own
         "script": Markup(script),  # noqa: S704 - our own
         "script_hash": script_hash(script),
+        "percent": percent,
     }
+    environment.filters |= FILTERS
+    environment.tests["finite"] = math.isfinite
     return environment
 
 

@@ -1,10 +1,10 @@
 """The pictures inside the page: each image once, as small as the page has to be."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lightning_dissect.report.montage import jpeg_bytes, tile
-from lightning_dissect.types import DissectionReport, NeuronLabel
+from lightning_dissect.types import DissectionReport, NeuronLabel, Picture
 
 SIDES = (160, 128, 96, 72, 56)
 """Sides of a thumbnail in pixels, the largest that fits is used."""
@@ -36,19 +36,21 @@ def thumbnails(report: DissectionReport, budget: int = 8_000_000) -> dict[int, s
         Base64 by sample id.
 
     """
-    top = [sample_id for sample_id in _by_rank(_top_ids(report.neurons)) if sample_id in report.images]
+    top = [sample_id for sample_id in by_rank(_top_ids(report.neurons)) if sample_id in report.images]
     shown = set(top)
     others = [
         sample_id
-        for sample_id in _by_rank(_judged_ids(report.neurons))
+        for sample_id in by_rank(_judged_ids(report.neurons))
         if sample_id in report.images and sample_id not in shown
     ]
-    encoded = _encoded(report, top, fitting_side(len(top), budget * (1 - JUDGED_SHARE) if others else budget), budget)
+    encoded = encode(
+        report.images, top, fitting_side(len(top), budget * (1 - JUDGED_SHARE) if others else budget), budget
+    )
     if len(encoded) < len(top):
         return encoded
     left = budget - sum(map(len, encoded.values()))
     sides = [side for side in SIDES if side <= JUDGED_SIDE]
-    return encoded | _encoded(report, others, fitting_side(len(others), left, sides), left)
+    return encoded | encode(report.images, others, fitting_side(len(others), left, sides), left)
 
 
 def fitting_side(count: int, budget: float, sides: Sequence[int] = SIDES) -> int:
@@ -67,15 +69,39 @@ def fitting_side(count: int, budget: float, sides: Sequence[int] = SIDES) -> int
     return next((side for side in sides if count * _typical_length(side) <= budget), sides[-1])
 
 
-def _encoded(report: DissectionReport, ids: Sequence[int], side: int, budget: int) -> dict[int, str]:
+def encode(pictures: Mapping[int, Picture], ids: Sequence[int], side: int, budget: int) -> dict[int, str]:
+    """Encode pictures as square JPEGs in base64, in order until a budget is spent.
+
+    Args:
+        pictures: Pictures by id.
+        ids: Which of them, the most important first.
+        side: Side of the squares in pixels.
+        budget: Most characters in all.
+
+    Returns:
+        Base64 by id.
+
+    """
     encoded: dict[int, str] = {}
-    for sample_id in ids:
-        text = base64.b64encode(jpeg_bytes(tile(report.images[sample_id], side), JPEG_QUALITY)).decode("ascii")
+    for number in ids:
+        text = base64.b64encode(jpeg_bytes(tile(pictures[number], side), JPEG_QUALITY)).decode("ascii")
         budget -= len(text)
         if budget < 0:
             break
-        encoded[sample_id] = text
+        encoded[number] = text
     return encoded
+
+
+def by_rank(ids: Sequence[Sequence[int]]) -> list[int]:
+    """Return the first of every list before the second of any, none of them twice.
+
+    Example:
+        >>> by_rank([[1, 2, 3], [4, 1]])
+        [1, 4, 2, 3]
+
+    """
+    ranks = max(map(len, ids), default=0)
+    return list(dict.fromkeys(each[rank] for rank in range(ranks) for each in ids if rank < len(each)))
 
 
 def _top_ids(neurons: Sequence[NeuronLabel]) -> list[list[int]]:
@@ -84,12 +110,6 @@ def _top_ids(neurons: Sequence[NeuronLabel]) -> list[list[int]]:
 
 def _judged_ids(neurons: Sequence[NeuronLabel]) -> list[list[int]]:
     return [[image.sample_id for image in neuron.judged_images] for neuron in neurons if neuron.evaluations]
-
-
-def _by_rank(ids: Sequence[Sequence[int]]) -> list[int]:
-    """Return the first of every list before the second of any, none of them twice."""
-    ranks = max(map(len, ids), default=0)
-    return list(dict.fromkeys(each[rank] for rank in range(ranks) for each in ids if rank < len(each)))
 
 
 def _typical_length(side: int) -> float:

@@ -6,6 +6,7 @@ from lightning_dissect.writers.csv import CSVWriter
 from lightning_dissect.writers.dashboard import DashboardWriter
 from lightning_dissect.writers.html import HTMLWriter
 from lightning_dissect.writers.json import JSONWriter, read_report, report_path
+from lightning_dissect.writers.json_refinement import read_refinement, refinement_path
 from lightning_dissect.writers.pictures import PictureFolder, PicturesWriter, read_pictures
 from lightning_dissect.writers.run_folder import run_folder, unused_folder
 from lightning_dissect.writers.tensorboard import TensorBoardWriter
@@ -26,7 +27,9 @@ __all__ = [
     "default_writers",
     "read_alarms",
     "read_pictures",
+    "read_refinement",
     "read_report",
+    "refinement_path",
     "report_path",
     "run_folder",
     "sound_alarms",

@@ -36,13 +36,22 @@ class ReportWriter(Protocol):
 
 @runtime_checkable
 class RefinementWriter(Protocol):
-    """A writer that takes labels that were searched for to its output, too."""
+    """Takes what a search for labels found to one kind of output; a `ReportWriter` may be one too.
+
+    Example:
+        >>> class Printer:
+        ...     def write_refinement(self, report: RefinementReport, loggers: Sequence[Any]) -> None:
+        ...         print(f"epoch {report.epoch}: {len(report.neurons)} neurons")
+        >>> isinstance(Printer(), RefinementWriter)
+        True
+
+    """
 
     def write_refinement(self, report: RefinementReport, loggers: Sequence[Any]) -> None:
-        """Write what a search for labels found.
+        """Write a report.
 
         Args:
-            report: What was found.
+            report: What the search found.
             loggers: The loggers of the run; a writer uses those that it knows, by what they can do.
 
         """

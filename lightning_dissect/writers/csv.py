@@ -1,4 +1,4 @@
-"""Spreadsheets of the neurons, of the layers over time, of judged images, and labels in the form of CLIP-Dissect."""
+"""Spreadsheets of neurons, layers over time, judged images and searches, and labels in the form of CLIP-Dissect."""
 
 import csv
 import io
@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lightning_dissect.refinement_report import RefinementReport
 from lightning_dissect.report.evaluation_rows import EVALUATION_COLUMNS, evaluation_rows
+from lightning_dissect.report.refinement_rows import (
+    REFINEMENT_COLUMNS,
+    TRIAL_COLUMNS,
+    refinement_rows,
+    trial_rows,
+)
 from lightning_dissect.report.rows import layer_columns, layer_rows, neuron_columns, neuron_rows
 from lightning_dissect.types import DissectionReport
 from lightning_dissect.whole_files import write_whole
@@ -31,6 +38,9 @@ class CSVWriter:
       dissection in which they judged any; dissections without leave it as it is. It is meant for people too.
     * ``descriptions.csv`` holds the labels of the newest dissection with the columns of CLIP-Dissect's own output,
       letter for letter, for programs that read it. Neurons without a label have no row.
+
+    What a search for labels found goes into two spreadsheets in ``refinement/cycle-0003``, meant for people too:
+    ``refinement.csv`` has a row per neuron, ``trials.csv`` one per concept that was tried.
 
     A number that is NaN is an empty cell. Lines end with ``\r\n`` (RFC 4180), the encoding is UTF-8.
 
@@ -73,6 +83,14 @@ class CSVWriter:
             tables["evaluations.csv"] = _table(EVALUATION_COLUMNS, map(_guarded, evaluation_rows(report)))
         for name, text in tables.items():
             write_whole(report.dirpath / name, text)
+
+    def write_refinement(self, report: RefinementReport, loggers: Sequence[Any]) -> None:  # noqa: ARG002
+        """Write what a search found, see `RefinementWriter`; nothing is written if the report has no ``dirpath``."""
+        if report.folder is None:
+            return
+        neurons = _table(REFINEMENT_COLUMNS, map(_guarded, refinement_rows(report)))
+        write_whole(report.folder / "refinement.csv", neurons)
+        write_whole(report.folder / "trials.csv", _table(TRIAL_COLUMNS, map(_guarded, trial_rows(report))))
 
 
 def _descriptions(rows: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:

@@ -1,13 +1,13 @@
 """The complete report as JSON: one file per dissection, and back."""
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 from lightning_dissect.label_evaluation import EvaluatorDescription, JudgedImage, LabelEvaluation
+from lightning_dissect.refinement_report import RefinementReport
 from lightning_dissect.report.scalars import judged_values
 from lightning_dissect.types import (
     ActivationHistogram,
@@ -24,6 +24,8 @@ from lightning_dissect.types import (
 )
 from lightning_dissect.whole_files import write_whole
 from lightning_dissect.writers.base import WRITERS
+from lightning_dissect.writers.json_numbers import json_number, json_value
+from lightning_dissect.writers.json_refinement import write_refinement_json
 
 SCHEMA = 1
 """Version of the form of the file; it grows when a reader of the old form would misread a new file."""
@@ -37,8 +39,9 @@ _EVALUATION_NUMBERS = ("precision", "recall", "shuffled", "discrimination", "cha
 class JSONWriter:
     """Writes ``reports/cycle-0003.json``: everything in the report but pictures, embeddings and activations.
 
-    The file is valid JSON: NaN is ``null``, infinite numbers are the texts ``"Infinity"`` and ``"-Infinity"``. A run
-    that is resumed overwrites the files of the cycles that it repeats.
+    What a search for labels found goes to ``refinement/cycle-0003/refinement.json``, everything but pictures. Either
+    file is valid JSON: NaN is ``null``, infinite numbers are the texts ``"Infinity"`` and ``"-Infinity"``. A run that
+    is resumed overwrites the files of the cycles that it repeats.
 
     Example:
         >>> import tempfile
@@ -56,6 +59,11 @@ class JSONWriter:
             return
         text = json.dumps(_report_record(report), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         write_whole(report_path(report.dirpath, report.cycle), text + "\n")
+
+    def write_refinement(self, report: RefinementReport, loggers: Sequence[Any]) -> None:  # noqa: ARG002
+        """Write what a search found, see `RefinementWriter`; nothing is written if the report has no ``dirpath``."""
+        if report.folder is not None:
+            write_refinement_json(report, report.folder)
 
 
 def report_path(dirpath: Path, cycle: int) -> Path:
@@ -128,16 +136,16 @@ def _report_record(report: DissectionReport) -> dict[str, Any]:
         "num_images": report.num_images,
         "settings": dict(report.settings),
         "label_metrics": [_description_record(metric) for metric in report.label_metrics],
-        "evaluators": [vars(item) | {"seconds": _value(item.seconds)} for item in report.evaluators],
+        "evaluators": [vars(item) | {"seconds": json_value(item.seconds)} for item in report.evaluators],
         "reference_images": list(report.reference_images),
         "metrics": {
-            name: _value(value) for name, value in (report.metrics | judged_values(report, report.neurons)).items()
+            name: json_value(value) for name, value in (report.metrics | judged_values(report, report.neurons)).items()
         },
         "layers": [
             {
                 "layer": layer.layer,
                 "metrics": {
-                    name: _value(value)
+                    name: json_value(value)
                     for name, value in (layer.metrics | judged_values(report, layer.neurons)).items()
                 },
                 "undefined": {metric: dict(reasons) for metric, reasons in layer.undefined.items()},
@@ -153,17 +161,17 @@ def _neuron_record(neuron: NeuronLabel) -> dict[str, Any]:
         "unit": neuron.unit,
         "status": neuron.status,
         "candidates": [
-            {"concept": item.concept, "score": _value(item.score), "quality": _value(item.quality)}
+            {"concept": item.concept, "score": json_value(item.score), "quality": json_value(item.quality)}
             for item in neuron.candidates
         ],
         "top_images": [
-            {"sample_id": item.sample_id, "activation": _value(item.activation)} for item in neuron.top_images
+            {"sample_id": item.sample_id, "activation": json_value(item.activation)} for item in neuron.top_images
         ],
         "trust": None if neuron.trust is None else _trust_record(neuron.trust),
         "specificity": None if neuron.specificity is None else _specificity_record(neuron.specificity),
-        "metrics": {name: _value(value) for name, value in neuron.metrics.items()},
+        "metrics": {name: json_value(value) for name, value in neuron.metrics.items()},
         "judged_images": [
-            vars(item) | {"activation": _value(item.activation), "weight": _value(item.weight)}
+            vars(item) | {"activation": json_value(item.activation), "weight": json_value(item.weight)}
             for item in neuron.judged_images
         ],
         "evaluations": {name: _evaluation_record(found) for name, found in neuron.evaluations.items()},
@@ -172,40 +180,44 @@ def _neuron_record(neuron: NeuronLabel) -> dict[str, Any]:
 
 
 def _evaluator(record: dict[str, Any]) -> EvaluatorDescription:
-    return EvaluatorDescription(**record | {"seconds": _number(record["seconds"])})
+    return EvaluatorDescription(**record | {"seconds": json_number(record["seconds"])})
 
 
 def _evaluation_record(found: LabelEvaluation) -> dict[str, Any]:
     return {
         "yes": found.yes,
-        "scores": list(map(_value, found.scores)),
+        "scores": list(map(json_value, found.scores)),
         "answers": list(found.answers),
-        **{name: _value(getattr(found, name)) for name in _EVALUATION_NUMBERS},
+        **{name: json_value(getattr(found, name)) for name in _EVALUATION_NUMBERS},
     }
 
 
 def _evaluation(record: dict[str, Any]) -> LabelEvaluation:
-    numbers = {name: _number(record[name]) for name in _EVALUATION_NUMBERS}
-    return LabelEvaluation(record["yes"], tuple(map(_number, record["scores"])), tuple(record["answers"]), **numbers)
+    numbers = {name: json_number(record[name]) for name in _EVALUATION_NUMBERS}
+    return LabelEvaluation(
+        record["yes"], tuple(map(json_number, record["scores"])), tuple(record["answers"]), **numbers
+    )
 
 
 def _judged_image(record: dict[str, Any]) -> JudgedImage:
-    return JudgedImage(**record | {"activation": _number(record["activation"]), "weight": _number(record["weight"])})
+    return JudgedImage(
+        **record | {"activation": json_number(record["activation"]), "weight": json_number(record["weight"])}
+    )
 
 
 def _trust_record(trust: LabelTrust) -> dict[str, Any]:
     return {
-        "interval": list(map(_value, trust.interval)),
+        "interval": list(map(json_value, trust.interval)),
         "contenders": list(trust.contenders),
-        **{name: _value(getattr(trust, name)) for name in _TRUST_NUMBERS},
+        **{name: json_value(getattr(trust, name)) for name in _TRUST_NUMBERS},
     }
 
 
 def _trust(record: dict[str, Any] | None) -> LabelTrust | None:
     if record is None:
         return None
-    low, high = map(_number, record["interval"])
-    numbers = {name: _number(record.get(name)) for name in _TRUST_NUMBERS}
+    low, high = map(json_number, record["interval"])
+    numbers = {name: json_number(record.get(name)) for name in _TRUST_NUMBERS}
     return LabelTrust((low, high), tuple(record["contenders"]), **numbers)
 
 
@@ -220,7 +232,7 @@ def _specificity_record(found: LabelSpecificity) -> dict[str, Any]:
     return {
         "label": found.label,
         "verdict": found.verdict,
-        "correlation": _value(found.correlation),
+        "correlation": json_value(found.correlation),
         **{
             relation: None if relative is None else _relative_record(relative)
             for relation, relative in relatives.items()
@@ -229,26 +241,26 @@ def _specificity_record(found: LabelSpecificity) -> dict[str, Any]:
 
 
 def _relative_record(relative: Relative) -> dict[str, Any]:
-    return {name: value if isinstance(value, str) else _value(value) for name, value in asdict(relative).items()}
+    return {name: value if isinstance(value, str) else json_value(value) for name, value in asdict(relative).items()}
 
 
 def _specificity(record: dict[str, Any] | None) -> LabelSpecificity | None:
     if record is None:
         return None
     relatives = (record[relation] and _relative(**record[relation]) for relation in get_args(Relation))
-    return LabelSpecificity(record["label"], record["verdict"], _number(record["correlation"]), *relatives)
+    return LabelSpecificity(record["label"], record["verdict"], json_number(record["correlation"]), *relatives)
 
 
 def _relative(name: str, relation: Relation, **numbers: float | str | None) -> Relative:
-    return Relative(name, relation, **{key: _number(value) for key, value in numbers.items()})
+    return Relative(name, relation, **{key: json_number(value) for key, value in numbers.items()})
 
 
 def _description_record(metric: MetricDescription) -> dict[str, Any]:
-    return vars(metric) | {"score_range": [_value(end) for end in metric.score_range]}
+    return vars(metric) | {"score_range": [json_value(end) for end in metric.score_range]}
 
 
 def _description(record: dict[str, Any]) -> MetricDescription:
-    low, high = map(_number, record["score_range"])
+    low, high = map(json_number, record["score_range"])
     return MetricDescription(**record | {"score_range": (low, high)})
 
 
@@ -259,15 +271,15 @@ def _layer(record: dict[str, Any]) -> LayerDissection:
             unit=item["unit"],
             status=item["status"],
             candidates=tuple(
-                ScoredConcept(entry["concept"], _number(entry["score"]), _number(entry["quality"]))
+                ScoredConcept(entry["concept"], json_number(entry["score"]), json_number(entry["quality"]))
                 for entry in item["candidates"]
             ),
             top_images=tuple(
-                TopImage(entry["sample_id"], _number(entry["activation"])) for entry in item["top_images"]
+                TopImage(entry["sample_id"], json_number(entry["activation"])) for entry in item["top_images"]
             ),
             trust=_trust(item.get("trust")),
             specificity=_specificity(item.get("specificity")),
-            metrics={name: _number(value) for name, value in item.get("metrics", {}).items()},
+            metrics={name: json_number(value) for name, value in item.get("metrics", {}).items()},
             judged_images=tuple(map(_judged_image, item.get("judged_images", ()))),
             evaluations={name: _evaluation(found) for name, found in item.get("evaluations", {}).items()},
             histogram=_histogram(item.get("histogram")),
@@ -275,14 +287,3 @@ def _layer(record: dict[str, Any]) -> LayerDissection:
         for item in record["neurons"]
     )
     return LayerDissection(record["layer"], tuple(neurons), record.get("undefined", {}))
-
-
-def _value(number: float) -> float | str | None:
-    number = float(number)
-    if math.isnan(number):
-        return None
-    return number if math.isfinite(number) else ("Infinity" if number > 0 else "-Infinity")
-
-
-def _number(value: float | str | None) -> float:
-    return math.nan if value is None else float(value)

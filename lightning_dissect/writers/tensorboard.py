@@ -1,5 +1,6 @@
 """The report in TensorBoard: a picture and a table per layer, and the neurons in the projector."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from lightning_dissect.checks import check_positive
+from lightning_dissect.refinement_report import RefinementReport
 from lightning_dissect.report.answers import first_judge
 from lightning_dissect.report.markdown import escape_markdown, markdown_table
 from lightning_dissect.report.montage import layer_montage
+from lightning_dissect.report.refinement_rows import refinement_rows
 from lightning_dissect.report.rows import layer_columns, layer_rows, neuron_columns, neuron_rows
 from lightning_dissect.report.scalars import key_names
 from lightning_dissect.report.selection import evenly_spread
@@ -23,6 +26,12 @@ LEFT_OUT = ("layer", "epoch", "step")
 
 LEFT_OUT_OF_LAYERS = ("epoch", "step", "cycle")
 """Those of the rows of layers."""
+
+SHOWN_OF_SEARCHES = (
+    *("layer", "unit", "label_before", "label", "score_gain", "auc_before", "auc", "auc_low", "auc_high", "q_value"),
+    *("senses", "new", "images", "calls", "lookups"),
+)
+"""Columns of the rows of neurons whose labels were searched for."""
 
 
 @WRITERS.register("tensorboard")
@@ -38,11 +47,15 @@ class TensorBoardWriter:
     * ``<name>:<step>`` in the projector: the neurons of all layers as points, near each other where concepts describe
       them alike, see `neuron_vectors`, each with its most activating image, its label, layer, unit, quality and status.
 
+    Of a search for labels it logs each of its metrics that is known as ``<name>/refinement/<metric>``, and a table with
+    one row per neuron as ``<name>/refinement``.
+
     Where evaluators judged labels, half of the neurons shown are such that they judged, if there are as many; each
     image is framed and marked right or wrong by the first evaluator that judged any, which the captions name.
 
     Args:
-        max_rows: Most rows of a table; above it, neurons at even distances in the order of quality.
+        max_rows: Most rows of a table; above it, neurons at even distances in the order of quality, or the first that
+            were searched.
         max_neurons: Most neurons in a montage, the best and the worst.
         max_points: Most neurons in the projector; above it, neurons at even distances in the order of quality.
         projector: Whether neurons are put into the projector.
@@ -80,6 +93,18 @@ class TensorBoardWriter:
                 logger.experiment.add_text(f"{tag}/neurons", self._table(report, layer), step)
             if self.projector:
                 add_projection(logger, report, step, self.max_points)
+
+    def write_refinement(self, report: RefinementReport, loggers: Sequence[Any]) -> None:
+        """Write what a search found, see `RefinementWriter`."""
+        step = report.step if report.logger_step is None else report.logger_step
+        shown = report.neurons[: self.max_rows]
+        title = f"Search for labels, epoch {report.epoch}: {len(shown)} of {len(report.neurons)} neurons"
+        table = "\n".join([title, "", *markdown_table(SHOWN_OF_SEARCHES, refinement_rows(report, shown))])
+        for logger in loggers_called(loggers, "TensorBoardLogger"):
+            for name, value in report.metrics.items():
+                if math.isfinite(value):
+                    logger.experiment.add_scalar(f"{report.name}/refinement/{name}", value, step)
+            logger.experiment.add_text(f"{report.name}/refinement", table, step)
 
     def _table(self, report: DissectionReport, layer: LayerDissection) -> str:
         neurons = evenly_spread(layer.neurons, self.max_rows)

@@ -3,11 +3,13 @@
 import glob
 import io
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from lightning_dissect.checks import check_positive
+from lightning_dissect.refinement_report import RefinementReport
 from lightning_dissect.report.answers import first_judge, verdict_text
 from lightning_dissect.report.montage import neuron_montage, tiles
 from lightning_dissect.report.page import render_page
@@ -18,6 +20,7 @@ from lightning_dissect.types import DissectionReport, NeuronLabel, Picture
 from lightning_dissect.writers.base import WRITERS
 from lightning_dissect.writers.loggers import loggers_called
 from lightning_dissect.writers.wandb_label_history import LabelHistoryTables
+from lightning_dissect.writers.wandb_refinement import refinement_page, refinement_table
 
 MAX_ROWS = 10_000
 """Rows of a table that W&B shows."""
@@ -49,6 +52,14 @@ class WandbWriter:
     * ``<name>/dashboard``: the page of the whole run, if it lies in the folder of the reports.
     * ``trainer/global_step``: the step at which Lightning's own scalars of the same validation stand.
 
+    Of a search for labels it logs, in one call too:
+
+    * ``<name>/refinement/<metric>``: each of its metrics that is known.
+    * ``<name>/refinement/neurons``: a table with one row per neuron, the columns of `refinement_rows` and a montage of
+      the images of its concept.
+    * ``<name>/refinement/report``: the HTML page, with fewer images than on disk, if it is not larger than
+      ``max_dashboard_bytes`` even so.
+
     Where evaluators judged labels, each image of a montage is framed and marked right or wrong by the first of them
     that judged any, which the captions name, and half of the neurons shown are such that they judged, if there are as
     many.
@@ -67,7 +78,7 @@ class WandbWriter:
         images_per_layer: Most montages per layer outside the table, at most 108.
         tile_size: Side of one image in a montage, in pixels.
         html: Whether the pages are logged too.
-        max_dashboard_bytes: Largest dashboard that is logged at every dissection.
+        max_dashboard_bytes: Largest dashboard that is logged at every dissection, and largest page of a search.
 
     Raises:
         ValueError:
@@ -104,6 +115,22 @@ class WandbWriter:
         """Write a report, see `ReportWriter`."""
         for logger in loggers_called(loggers, "WandbLogger"):
             logger.experiment.log(self._payload(report, logger.experiment))
+
+    def write_refinement(self, report: RefinementReport, loggers: Sequence[Any]) -> None:
+        """Write what a search found, see `RefinementWriter`."""
+        for logger in loggers_called(loggers, "WandbLogger"):
+            logger.experiment.log(self._refinement_payload(report))
+
+    def _refinement_payload(self, report: RefinementReport) -> dict[str, Any]:
+        at = f"{report.name}/refinement"
+        known = {name: value for name, value in report.metrics.items() if math.isfinite(value)}
+        payload: dict[str, Any] = {f"{at}/{name}": value for name, value in known.items()}
+        payload[f"{at}/neurons"] = refinement_table(report, MAX_ROWS, self.max_montages, self.tile_size)
+        page = refinement_page(report, self.max_dashboard_bytes) if self.html else None
+        if page is not None:
+            payload[f"{at}/report"] = page
+        payload["trainer/global_step"] = report.step if report.logger_step is None else report.logger_step
+        return payload
 
     def _payload(self, report: DissectionReport, run: Any) -> dict[str, Any]:  # noqa: ANN401
         keys = key_names(layer.layer for layer in report.layers)

@@ -1,7 +1,7 @@
 import math
 from dataclasses import replace
 
-from lightning_dissect.label_refinement import ConceptTrial, CoSyScore, LabelRefinement, RefinementCost
+from lightning_dissect.label_refinement import ConceptTrial, CoSyScore, LabelRefinement, RefinementCost, Sense
 
 
 def trial(concept, score=math.nan, outcome="scored"):
@@ -41,3 +41,11 @@ def test_a_score_without_a_number_is_of_a_neuron_that_cannot_be_scored():
     score = CoSyScore(0.5, 0.0, 0.0, 1.0, 1.0, (0.4, 0.6), (-1.0, 1.0), 4, 2)
     assert score.is_scorable
     assert not replace(score, auc=math.nan).is_scorable
+
+
+def test_images_of_the_best_trials_of_the_judged_concept_and_of_the_senses_are_shown():
+    trials = [ConceptTrial(1, "proposal", "scored", str(place), place, image_ids=(place,)) for place in range(9)]
+    senses = (Sense(("x",), 1.0, (20, 21)),)
+    found = LabelRefinement("fc", 0, "1", "1", "0", tuple(trials), "steps", senses=senses)
+    assert [trial.concept for trial in found.shown_trials] == ["8", "7", "6", "5", "4", "3"]
+    assert found.shown_images == {8, 7, 6, 5, 4, 3, 1, 20, 21}

@@ -1,6 +1,7 @@
 """The page as people use it, with mouse and keys."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -8,8 +9,11 @@ import pytest
 
 from lightning_dissect.dashboard import Gallery, render_dashboard
 from lightning_dissect.history import DissectionHistory, compare
+from lightning_dissect.label_refinement import LabelRefinement
+from lightning_dissect.refinement_report import RefinementReport
 from lightning_dissect.report.plain_number import plain_number
 from tests.helpers.browser import Browser, needs_a_browser
+from tests.helpers.refined import refined_report
 from tests.helpers.run_history import wandering_run
 from tests.helpers.small_report import HOSTILE
 
@@ -332,3 +336,41 @@ def test_a_run_of_one_dissection(started, run, tmp_path):
     for address in ("#/neurons", "#/neuron/head/3", "#/concepts", "#/changes"):
         go(started, address, at=0)
     assert started.complaints == []
+
+
+def test_a_neuron_shows_the_search_for_its_label(tmp_path_factory, run):
+    hostile = refined_report(pictures={}).neurons[15]
+    dead = LabelRefinement("head", 14, "", "", "", (), "not scorable")
+    withheld = refined_report(pictures={}).neurons[1]
+    neurons = replace(hostile, layer="features.3", unit=0), dead, replace(withheld, layer="features.3", unit=1)
+    searches = [RefinementReport(4, 12_500, 3, neurons)]
+    page = tmp_path_factory.mktemp("page") / "dashboard.html"
+    page.write_text(render_dashboard(run, refinements=searches), encoding="utf-8")
+    with Browser(tmp_path_factory.mktemp("browser")) as browser:
+        for width, height in ((1280, 860), (400, 800)):
+            browser.show_as(width, height)
+            browser.open(page)
+            browser.wait_for("document.body.dataset.ready === 'true'")
+            browser.evaluate("location.hash = '#/neuron/features.3/0'")
+            browser.wait_for("document.body.dataset.shown === '#/neuron/features.3/0 4'")
+            assert browser.text("#refined-label") == f"tabby → {HOSTILE[0]}"
+            assert browser.text("#refined-auc") == "AUC 0.600 → 0.970 (0.91 to 1.00)"
+            assert browser.evaluate("document.querySelectorAll('#refined-course i').length") == 19
+            assert browser.evaluate("document.querySelectorAll('#refined-concepts li').length") == 6
+            assert "Searched for at step 12,500 · 0 new images · 11 calls · ended by steps · 2 senses" in browser.text(
+                "#refined-story"
+            )
+            link = browser.evaluate("document.getElementById('refined-link').getAttribute('href')")
+            assert link == "refinement/cycle-0003/refinement.html#features.3/0"
+            assert browser.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        browser.evaluate("location.hash = '#/neuron/features.3/1'")
+        browser.wait_for("document.body.dataset.shown === '#/neuron/features.3/1 4'")
+        assert browser.text("#refined-label") == "wolf → (withheld) fog"
+        browser.evaluate("location.hash = '#/neuron/features.3/2'")
+        browser.wait_for("document.body.dataset.shown === '#/neuron/features.3/2 4'")
+        assert not browser.visible("#refined")
+        browser.evaluate("location.hash = '#/neuron/head/14'")
+        browser.wait_for("document.body.dataset.shown === '#/neuron/head/14 4'")
+        assert browser.text("#refined-label") == "no label → no label"
+        assert not browser.visible("#refined-course")
+        assert browser.complaints == []

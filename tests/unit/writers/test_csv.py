@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from lightning_dissect.report.evaluation_rows import EVALUATION_COLUMNS
+from lightning_dissect.report.refinement_rows import REFINEMENT_COLUMNS, TRIAL_COLUMNS
 from lightning_dissect.types import LayerDissection, NeuronLabel
 from lightning_dissect.writers.csv import CSVWriter
+from tests.helpers.refined import LABELS, refined_report
 from tests.helpers.small_report import HOSTILE, evaluated_report, judged_report, small_report
 
 
@@ -135,3 +137,23 @@ def test_the_history_keeps_rates_when_nothing_judges_any_more(tmp_path):
     rows = _read(tmp_path / "layers.csv")
     assert [row["vqa_evaluated"] for row in rows] == ["3", "1", "", ""]
     assert [row["proportion_shuffled_rate"] for row in rows] == ["0.25", "", "", ""]
+
+
+def test_a_search_for_labels_has_a_row_per_neuron_and_one_per_trial(tmp_path):
+    report = refined_report(tmp_path)
+    CSVWriter().write_refinement(report, [])
+    neurons, trials = (_read(report.folder / name) for name in ("refinement.csv", "trials.csv"))
+    assert tuple(neurons[0]) == REFINEMENT_COLUMNS
+    assert tuple(trials[0]) == TRIAL_COLUMNS
+    assert len(neurons) == 30
+    assert len(trials) == sum(len(neuron.trials) for neuron in report.neurons)
+    labels = [row["label"] for row in neurons[15:22]]
+    assert labels == [f"'{label}" if label.startswith("=") else label for label in LABELS]
+    assert (neurons[2]["auc"], neurons[2]["label"], neurons[2]["trials"]) == ("", "", "0")
+    assert trials[1]["answer"] == "Another word for the same."
+
+
+def test_without_a_folder_no_table_of_a_search_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    CSVWriter().write_refinement(refined_report(neurons=0), [])
+    assert not list(Path().iterdir())

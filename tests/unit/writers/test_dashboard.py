@@ -1,3 +1,4 @@
+import json
 import logging
 from dataclasses import replace
 
@@ -6,8 +7,9 @@ import pytest
 
 from lightning_dissect.dashboard import libraries
 from lightning_dissect.history import Alarm, DissectionHistory
-from lightning_dissect.writers import DashboardWriter, PicturesWriter, write_alarms
+from lightning_dissect.writers import DashboardWriter, JSONWriter, PicturesWriter, write_alarms
 from tests.helpers.page_dump import Texts
+from tests.helpers.refined import refined_report
 from tests.helpers.small_report import HOSTILE, small_report
 
 
@@ -84,3 +86,25 @@ def test_a_second_run_begins_its_own_page(tmp_path):
         page = written(writer, tmp_path / name, 0, images={0: np.zeros((8, 8, 3), np.uint8)})
         assert page.count('class="block"') == 1
     assert replace(writer) == writer
+
+
+def _searches(page):
+    return json.loads(Texts(page).scripts[0])["searches"]
+
+
+def test_searches_for_labels_are_in_the_page_once_they_are_written(tmp_path):
+    writer = DashboardWriter()
+    assert _searches(written(writer, tmp_path, 0)) == {}
+    found = refined_report(tmp_path, cycle=0, pictures={})
+    for searches in (found, replace(found, neurons=found.neurons[:1])):
+        JSONWriter().write_refinement(searches, [])
+        writer.write_refinement(searches, [])
+        layers = _searches((tmp_path / "dashboard.html").read_text(encoding="utf-8"))
+        assert sum(map(len, layers.values())) == len(searches.neurons)
+    assert list(_searches(written(writer, tmp_path, 1))) == ["layer4"]
+
+
+def test_a_search_of_a_run_without_a_folder_is_in_no_page(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    DashboardWriter().write_refinement(refined_report(neurons=0), [])
+    assert not list(tmp_path.iterdir())

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from lightning_dissect.writers.html import HTMLWriter
+from tests.helpers.refined import refined_report
 from tests.helpers.small_report import small_report
 
 
@@ -31,4 +32,19 @@ def test_the_budget_bounds_the_pictures(tmp_path):
 def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     HTMLWriter().write(small_report(), [])
+    assert not list(Path().iterdir())
+
+
+def test_a_search_for_labels_has_a_page_of_its_own(tmp_path):
+    HTMLWriter(image_budget=50_000).write_refinement(refined_report(tmp_path), [])
+    [path] = tmp_path.rglob("*.html")
+    assert path == tmp_path / "refinement" / "cycle-0003" / "refinement.html"
+    text = path.read_text(encoding="utf-8")
+    assert "<title>Search for labels · epoch 4" in text
+    assert "images are not in this page" in text
+
+
+def test_without_a_folder_no_page_of_a_search_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    HTMLWriter().write_refinement(refined_report(neurons=0), [])
     assert not list(Path().iterdir())

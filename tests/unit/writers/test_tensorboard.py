@@ -9,6 +9,7 @@ from PIL import Image
 from lightning_dissect.report.montage import layer_montage
 from lightning_dissect.types import LayerDissection, NeuronLabel
 from lightning_dissect.writers.tensorboard import TensorBoardWriter
+from tests.helpers.refined import refined_report
 from tests.helpers.small_report import evaluated_report, judged_report, labelled, small_report
 
 
@@ -102,3 +103,25 @@ def test_verdicts_are_in_the_table_and_the_montage(tmp_path):
     [event] = events.Images("dissection/head/top_images")
     shown = np.asarray(Image.open(io.BytesIO(event.encoded_image_string)))
     assert np.array_equal(shown, np.asarray(layer_montage(report.layers[1], report.images, judge="vqa")))
+
+
+def test_a_search_for_labels_has_scalars_and_a_table(tmp_path):
+    logger, report = TensorBoardLogger(tmp_path), refined_report()
+    TensorBoardWriter(max_rows=20).write_refinement(report, [logger, object()])
+    events = _events(logger)
+    [event] = events.Scalars("dissection/refinement/auc_gain")
+    assert (event.step, event.value) == (12_499, pytest.approx(report.metrics["auc_gain"]))
+    lines = _text(events, "dissection/refinement").splitlines()
+    assert lines[0] == "Search for labels, epoch 4: 20 of 30 neurons"
+    assert len(lines) == 24
+    assert lines[-2].startswith(
+        "| body.conv.pointwise | 3 | ocean at dusk | &#61;HYPERLINK&#40;1&#41; | 2.325 | 0.66 |"
+    )
+
+
+def test_what_is_unknown_of_a_search_is_no_scalar(tmp_path):
+    logger = TensorBoardLogger(tmp_path)
+    TensorBoardWriter().write_refinement(refined_report(neurons=0, logger_step=None), [logger])
+    events = _events(logger)
+    assert events.Tags()["scalars"] == ["dissection/refinement/refined"]
+    assert events.Scalars("dissection/refinement/refined")[0].step == 12_500
