@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Literal, get_args
 
 Origin = Literal["label", "vocabulary", "random", "bank", "proposal", "summary"]
@@ -204,9 +205,9 @@ class LabelRefinement:
     @property
     def shown_images(self) -> frozenset[int]:
         """Content ids of the images that reports show: of these trials, of the judged concept and of the senses."""
-        judged = (trial for trial in self._scored if trial.concept == self.concept)
-        groups = (*self.shown_trials, *judged, *self.senses)
-        return frozenset(image_id for group in groups for image_id in group.image_ids)
+        trials = (*self.shown_trials, *(trial for trial in self._scored if trial.concept == self.concept))
+        groups = [*(trial.image_ids for trial in trials), *(sense.image_ids for sense in self.senses)]
+        return frozenset(chain.from_iterable(groups))
 
     @property
     def _scored(self) -> list[ConceptTrial]:
