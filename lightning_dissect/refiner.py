@@ -103,6 +103,8 @@ class LabelRefiner:
         surroundings = Surroundings(self._vocabulary, self._sampler.pool(), self._cache)
         dirpath = None if report.dirpath is None else refinement_folder(report.dirpath, report.cycle)
         found = self.plan.search.refine(targets, reader, surroundings, dirpath=dirpath, progress=progress)
+        if self._cache is not None:
+            self._cache.flush()
         self.last_report = RefinementReport(
             epoch=report.epoch,
             step=report.step,

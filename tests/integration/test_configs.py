@@ -42,6 +42,7 @@ def test_a_config_runs_with_the_layers_and_concepts_of_one_s_own(config, monkeyp
         "--trainer.callbacks.vocabulary=[red, green, blue, white]",
         "--trainer.callbacks.strict=true",
         *(["--trainer.callbacks.evaluators=[]"] if config.stem == "evaluators" else []),
+        *(["--trainer.callbacks.refinement=null"] if config.stem == "refine" else []),
         "--trainer.enable_progress_bar=false",
         "--trainer.accelerator=cpu",
     )
@@ -67,6 +68,14 @@ def test_objects_and_functions_can_be_named_in_yaml():
     assert list(dissection.metrics) == ["iou", Recall(alpha=0.1)]
     assert dissection.presence == SigmoidConstants(58.0, -0.13)
     assert dissection.image_fn.__name__ == "find_images"
+
+
+def test_a_search_for_labels_can_be_planned_in_yaml():
+    config = Path(__file__).parents[2] / "callbacks" / "refine.yaml"
+    cli = run_cli(f"--trainer.callbacks+={config}", "--trainer.callbacks.refinement.search.steps=3")
+    (dissection,) = [callback for callback in cli.trainer.callbacks if isinstance(callback, NeuronDissection)]
+    plan = dissection.refinement
+    assert (plan.neurons, plan.num_neurons, plan.search.steps, plan.search.budget.seconds) == ("disputed", 16, 3, 600)
 
 
 def test_presence_of_one_s_own_is_a_file_in_yaml():
