@@ -231,5 +231,14 @@ class NeedsSurroundings(Protocol):
         ...
 
 
+@runtime_checkable
+class Releasable(Protocol):
+    """What holds memory that it can do without for a while."""
+
+    def release(self) -> None:
+        """Give the memory back; what was in it is loaded again when it is needed."""
+        ...
+
+
 PROPOSERS: Registry[ConceptProposer] = Registry("concept proposer")
 GENERATORS: Registry[ImageGenerator] = Registry("image generator")

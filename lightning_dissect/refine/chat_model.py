@@ -57,15 +57,6 @@ class ChatModel(Protocol):
         ...
 
 
-@runtime_checkable
-class Releasable(Protocol):
-    """What holds memory that it can do without for a while."""
-
-    def release(self) -> None:
-        """Give the memory back; what was in it is loaded again when it is needed."""
-        ...
-
-
 def check_sampling(temperature: float, top_p: float) -> None:
     """Check how a chat model is to draw.
 

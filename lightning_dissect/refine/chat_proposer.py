@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 
 from lightning_dissect.fingerprint import fingerprint
-from lightning_dissect.refine.base import Proposal, ProposalRequest
-from lightning_dissect.refine.chat_model import ChatModel, Releasable
+from lightning_dissect.refine.base import Proposal, ProposalRequest, Releasable
+from lightning_dissect.refine.chat_model import ChatModel
 from lightning_dissect.refine.prompts import EXAMPLE_REASON, EXAMPLE_SCORES, conversation
 from lightning_dissect.refine.reply_reading import read_reply
 

@@ -19,6 +19,7 @@ from lightning_dissect.refine.base import (
     ConceptProposer,
     ImageGenerator,
     NeedsSurroundings,
+    Releasable,
     Surroundings,
 )
 from lightning_dissect.refine.judgement import HeldOutJudge, q_values
@@ -144,8 +145,26 @@ class ConceptRefinement:
                 If a target is not recorded, or what proposer or generator need is missing.
 
         """
-        proposer, generator, judging = self.makers()
-        for maker in (proposer, generator, judging):
+        makers = self.makers()
+        try:
+            return self._refined(targets, reader, surroundings, makers, dirpath=dirpath, progress=progress)
+        finally:
+            for maker in makers:
+                if isinstance(maker, Releasable):
+                    maker.release()
+
+    def _refined(
+        self,
+        targets: Sequence[RefinementTarget],
+        reader: NeuronReader,
+        surroundings: Surroundings,
+        makers: tuple[ConceptProposer, ImageGenerator, ImageGenerator],
+        *,
+        dirpath: Path | None,
+        progress: Progress,
+    ) -> Refined:
+        proposer, generator, judging = makers
+        for maker in makers:
             if isinstance(maker, NeedsSurroundings):
                 maker.enter(surroundings)
         bank = ConceptBank(

@@ -1,5 +1,6 @@
 import json
 import math
+from contextlib import nullcontext
 from itertools import pairwise
 
 import pytest
@@ -266,6 +267,20 @@ def test_who_needs_surroundings_is_shown_them():
     assert isinstance(proposer, NeedsSurroundings)
     refined([target(0, "ban")], proposer=proposer, around=around, steps=1)
     assert proposer.around is around
+
+
+@pytest.mark.parametrize("failure", [None, RuntimeError("no words")])
+def test_models_give_their_memory_back_however_a_search_ends(failure):
+    class Heavy(Neighbours):
+        released = 0
+
+        def release(self):
+            self.released += 1
+
+    proposer = Heavy([failure] if failure else None)
+    with pytest.raises(RuntimeError, match="no words") if failure else nullcontext():
+        refined([target(0, "ban")], proposer=proposer, steps=1)
+    assert proposer.released == 1
 
 
 def test_the_same_seeds_give_the_same_result():

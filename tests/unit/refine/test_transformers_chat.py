@@ -4,8 +4,8 @@ import pickle
 import pytest
 import torch
 
-from lightning_dissect.refine.base import PROPOSERS, ConceptProposer, ProposalRequest, ScoredName
-from lightning_dissect.refine.chat_model import ChatModel, Message, Releasable
+from lightning_dissect.refine.base import PROPOSERS, ConceptProposer, ProposalRequest, Releasable, ScoredName
+from lightning_dissect.refine.chat_model import ChatModel, Message
 from lightning_dissect.refine.chat_proposer import ChatProposer
 from lightning_dissect.refine.transformers_chat import TransformersChat
 from tests.helpers import tiny_chat
