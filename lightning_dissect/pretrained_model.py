@@ -224,7 +224,18 @@ def quiet_transformers() -> Iterator[None]:
     """
     from transformers.utils import logging
 
-    messages: Any = logging
+    with quieted(logging):
+        yield
+
+
+@contextmanager
+def quieted(messages: Any) -> Iterator[None]:  # noqa: ANN401 - a module of another package
+    """Silence what transformers and diffusers each have in ``utils.logging``: messages below errors, progress bars.
+
+    Args:
+        messages: That module.
+
+    """
     verbosity, bars = messages.get_verbosity(), messages.is_progress_bar_enabled()
     messages.set_verbosity_error()
     messages.disable_progress_bar()

@@ -4,7 +4,6 @@ import hashlib
 import inspect
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from lightning_dissect.checks import check_positive, require_package
 from lightning_dissect.encoders.isolation import isolated_inference, isolated_loading
 from lightning_dissect.fingerprint import fingerprint
+from lightning_dissect.pretrained_model import quiet_transformers, quieted
 
 ATTEMPTS = 3
 """How often an image is drawn before it is given up."""
@@ -167,11 +167,11 @@ class ImageModel:
 
     def _load(self) -> Any:  # noqa: ANN401
         require_package("diffusers", "lightning-dissect[refine]", f"The image model {self.model!r}")
-        import diffusers
+        import diffusers.utils.logging
 
         loader: Any = diffusers.DiffusionPipeline
         try:
-            with isolated_loading(), _quiet():
+            with isolated_loading(), quiet_transformers(), quieted(diffusers.utils.logging):
                 pipeline = loader.from_pretrained(
                     self.model,
                     dtype=self.dtype,
@@ -189,26 +189,6 @@ class ImageModel:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_pipeline": None, "_fingerprint": ""}
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep diffusers, and transformers beneath it, from writing progress and advice while a model is read."""
-    import diffusers.utils.logging
-    import transformers.utils.logging
-
-    both: tuple[Any, ...] = (diffusers.utils.logging, transformers.utils.logging)
-    states = [(messages, messages.get_verbosity(), messages.is_progress_bar_enabled()) for messages in both]
-    for messages in both:
-        messages.set_verbosity_error()
-        messages.disable_progress_bar()
-    try:
-        yield
-    finally:
-        for messages, verbosity, has_bars in states:
-            messages.set_verbosity(verbosity)
-            if has_bars:
-                messages.enable_progress_bar()
 
 
 def _dtype(name: str, device: torch.device) -> torch.dtype:
