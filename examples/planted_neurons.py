@@ -4,7 +4,7 @@ Neurons are planted on top of EfficientNet-Lite0's class probabilities: single c
 both of two, the lack of one, colours, texture, dead ones and random ones, each with a little noise. The concepts are
 kinds of things by WordNet that at least twelve of about 600 photos show. Half of them are missing from the vocabulary
 that labels are chosen from at first. Words are proposed from WordNet and tried on photos that the encoder, put together
-from EfficientNet-Lite2 and MiniLM, retrieves; other photos judge the result.
+from EfficientNet-Lite2 and MiniLM, retrieves; other photos, which are new to the first labels too, judge the result.
 
 Network and encoder are relatives, trained on the same classes, so this tests the search, not the encoder.
 """
@@ -26,9 +26,10 @@ from torchvision.transforms import v2
 
 from lightning_dissect import Dissector
 from lightning_dissect.encoders import efficientnet_lite_preprocessing, load_efficientnet_lite
-from lightning_dissect.probe import ConceptVocabulary, read_hypernyms, resolve_vocabulary
+from lightning_dissect.probe import ConceptVocabulary, content_ids, read_hypernyms, resolve_vocabulary
 from lightning_dissect.refine import (
     ConceptRefinement,
+    ImagePool,
     PlantedNetwork,
     PlantedUnit,
     RefinementPlan,
@@ -163,11 +164,12 @@ def main():
         pool_images=len(photos),
     )
     refiner = LabelRefiner(plan, start, dissector.concepts.cache)
+    refiner.see(photos)
+    half = ImagePool(photos, content_ids(photos)).rows("search")  # those that judge stay unseen
     with torch.inference_mode(), dissector.record(network):
-        for batch in photos.split(64):
+        for batch in photos[half].split(64):
             with dissector.batch(batch):
                 network(batch / 255)
-            refiner.see(batch)
     report = dissector.report(dirpath=options.output / "planted")
     found = refiner.refine(report, network, dissector.selected_layers(network), lambda images: images / 255)
     dissector.concepts.flush()

@@ -148,15 +148,16 @@ class LabelRefinement:
         layer: Full name of the layer.
         unit: Index of the neuron within it, from 0.
         label: The label, empty if chance would do as well on images that the search has not seen.
-        concept: The concept that was judged, the label or what is withheld: of the concepts within a standard error of
-            the best, the one with fewest words. Empty if nothing was scored.
+        concept: The concept that was judged, the label or what is withheld: of the concepts that score as high as the
+            best within its error, the one that the neuron follows best. Empty if nothing was scored.
         start: The label of the dissection that the search began with, empty if there was none.
         trials: What was tried, in order.
         stopped: Why the search ended: ``"steps"`` after all steps, ``"converged"`` where steps brought nothing better,
             ``"budget"``, ``"unreachable"`` if the proposer could not be asked, or ``"not scorable"`` if the neuron is
             dead or not finite on the control images.
         judged: ``concept``, judged by images that the search has not seen, ``None`` if nothing was.
-        start_judged: The first label, judged likewise.
+        start_judged: The first label, judged likewise. Where a dissection chose it by all real images and real images
+            judge, it has seen these, which flatters it.
         q_value: Lowest false-discovery rate among the neurons refined together at which chance is ruled out; NaN
             where unknown.
         senses: The meanings of the neuron, the largest share first.

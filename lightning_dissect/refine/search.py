@@ -15,6 +15,9 @@ from lightning_dissect.refine.concept_names import canonical
 from lightning_dissect.refine.search_log import SearchLog
 from lightning_dissect.refine.spending import Spending
 
+GOOD_ERRORS = 2.0
+"""Standard errors by which a concept may score less than the best one and still be the answer."""
+
 
 @dataclass(frozen=True)
 class RefinementTarget:
@@ -162,11 +165,11 @@ class LabelSearch:
         return next(iter(self._ranked()), None)
 
     def good(self) -> list[ConceptTrial]:
-        """Return the trials within a standard error of the best, best first: on a few images they are as good."""
+        """Return the trials within `GOOD_ERRORS` standard errors of the best, best first: they may be as good."""
         best = self.best
         if best is None:
             return []
-        least = best.score - (best.standard_error if math.isfinite(best.standard_error) else 0)
+        least = best.score - GOOD_ERRORS * (best.standard_error if math.isfinite(best.standard_error) else 0)
         return sorted((trial for trial in self._scored() if trial.score >= least), key=lambda trial: -trial.score)
 
     def run(self, random_concepts: Sequence[str]) -> None:
