@@ -11,8 +11,6 @@ Network and encoder are relatives, trained on the same classes, so this tests th
 
 import argparse
 import itertools
-import subprocess
-import tarfile
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -20,27 +18,30 @@ from pathlib import Path
 import numpy as np
 import torch
 from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
-from photos import CACHE, load_photos
+from photos import load_photos
+from sklearn.metrics import roc_auc_score
 from superclasses import load_superclasses
 from torchvision.transforms import v2
 
 from lightning_dissect import Dissector
 from lightning_dissect.encoders import efficientnet_lite_preprocessing, load_efficientnet_lite
-from lightning_dissect.probe import ConceptVocabulary, content_ids, read_hypernyms, resolve_vocabulary
+from lightning_dissect.probe import ConceptVocabulary, content_ids
 from lightning_dissect.refine import (
     ConceptRefinement,
     ImagePool,
     PlantedNetwork,
     PlantedUnit,
     RefinementPlan,
-    VocabularyProposer,
     canonical,
 )
+from lightning_dissect.refine.embedded_pool import EmbeddedPool
+from lightning_dissect.refine.planted import PLANTED_KINDS
 from lightning_dissect.refiner import LabelRefiner
 from lightning_dissect.writers import CSVWriter, HTMLWriter, JSONWriter
 
 SIDE = 260
-FEWEST_PHOTOS, MOST_PHOTOS = 12, 120
+FEWEST_PHOTOS, MOST_PHOTOS = 10, 120
+LEAST_AUC = 0.95
 NOISE = 0.1
 LINE_IMAGES, LINE_CALLS = 105, 11
 
@@ -68,20 +69,15 @@ def photo_batch(folder):
     return torch.stack([square(photo.image) for photo in load_photos(images=folder)])
 
 
-def wordnet_hierarchy():
-    """Return what is above each noun of WordNet, from the Debian package that `superclasses.py` has fetched."""
-    folder = CACHE.parent / "wordnet"
-    package = max(folder.glob("wordnet-base_*.deb"))
-    if not (folder / "index.noun").exists():
-        command = ["dpkg-deb", "--fsys-tarfile", str(package)]
-        with (
-            subprocess.Popen(command, stdout=subprocess.PIPE) as process,  # noqa: S603
-            tarfile.open(fileobj=process.stdout, mode="r|") as archive,
-        ):
-            for member in archive:
-                if Path(member.name).name in ("data.noun", "index.noun"):
-                    (folder / Path(member.name).name).write_bytes(archive.extractfile(member).read())
-    return read_hypernyms(folder)
+def hierarchy_of(superclasses):
+    """Return the superclasses above each class and each superclass, the smallest first, by name."""
+    members = {name: frozenset(classes) for name, classes in superclasses.items()}
+    names = {name: frozenset([place]) for place, name in enumerate(IMAGENET_CLASSNAMES) if name not in members}
+    smallest = sorted(members, key=lambda name: len(members[name]))
+    return {
+        name: tuple(higher for higher in smallest if classes < members[higher])
+        for name, classes in {**names, **members}.items()
+    }
 
 
 @torch.inference_mode()
@@ -90,18 +86,25 @@ def evidence_of(model, photos):
     return torch.cat([model(batch / 255) for batch in photos.split(64)])
 
 
-def choose_kinds(photos):
-    """Return kinds that enough photos show, of several that the same photos show the smallest, with their classes."""
-    superclasses = load_superclasses()
+def choose_kinds(photos, superclasses, encoder):
+    """Return which photos show each kind: enough do, and the encoder tells them from the others.
+
+    Of several kinds that the same photos show it is the smallest.
+    """
     shown = evidence_of(Evidence(superclasses), photos) > 0.5
+    embeddings = torch.cat([encoder.embeddings[half] for half in encoder.rows])
+    shown_there = shown[torch.cat([encoder.rows[half] for half in encoder.rows])]
     chosen = {}
     for place in shown.sum(dim=0).argsort(stable=True).tolist():
-        mine = shown[:, place]
+        name, mine = list(superclasses)[place], shown[:, place]
         if FEWEST_PHOTOS <= mine.sum() <= MOST_PHOTOS and not any(
             (mine & other).sum() > 0.6 * (mine | other).sum() for other in chosen.values()
         ):
-            chosen[list(superclasses)[place]] = mine
-    return {name: superclasses[name] for name in chosen}, chosen
+            told = roc_auc_score(shown_there[:, place], embeddings @ encoder.concept(name))
+            print(f"{name}: {int(mine.sum())} photos, the encoder tells them with an AUC of {told:.2f}")
+            if told >= LEAST_AUC:
+                chosen[name] = mine
+    return chosen
 
 
 def plant(shown, rng):
@@ -125,10 +128,15 @@ def relation(label, kind, hierarchy):
     """Return how a label is related to the concept of a neuron: the same, next to it, in one line with it, or not."""
     if canonical(label) == canonical(kind):
         return "same"
-    above, below = hierarchy.get(kind.lower(), ()), hierarchy.get(label.lower(), ())
-    if label.lower() in above[:1] or kind.lower() in below[:1]:
+    if label in parents(kind, hierarchy) or kind in parents(label, hierarchy):
         return "parent or child"
-    return "same line" if label.lower() in above or kind.lower() in below else ""
+    return "same line" if label in hierarchy.get(kind, ()) or kind in hierarchy.get(label, ()) else ""
+
+
+def parents(name, hierarchy):
+    """Return the superclasses directly above something."""
+    above = hierarchy.get(name, ())
+    return [higher for higher in above if not any(higher in hierarchy[between] for between in above)]
 
 
 def is_sense(concepts, kind, hierarchy):
@@ -147,17 +155,25 @@ def main():
     rng = np.random.default_rng(options.seed)
 
     photos = photo_batch(options.images)
-    kinds, shown = choose_kinds(photos)
-    hierarchy = wordnet_hierarchy()
-    missing = {list(kinds)[place] for place in rng.permutation(len(kinds))[: len(kinds) // 2]}
-    known = [*kinds, *dict.fromkeys(IMAGENET_CLASSNAMES)]
-    start = ConceptVocabulary.of([name for name in known if name not in missing], name="half of the kinds")
-    nouns = replace(resolve_vocabulary("wordnet"), hierarchy=hierarchy)
+    superclasses = load_superclasses()
+    hierarchy = hierarchy_of(superclasses)
+    names = ConceptVocabulary.of([*IMAGENET_CLASSNAMES, *superclasses], name="ImageNet's classes and superclasses")
+    everything = replace(names, hierarchy=hierarchy)
+    cache = Dissector(["units"], everything, "assembled").concepts.cache
+    pool = ImagePool(photos, content_ids(photos))
+    shown = choose_kinds(photos, superclasses, EmbeddedPool(pool, cache, everything))
+    kinds = {name: superclasses[name] for name in shown}
+    unknown = {list(kinds)[place] for place in rng.permutation(len(kinds))[: len(kinds) // 2]}
+    known = [*kinds, *IMAGENET_CLASSNAMES]
+    start = ConceptVocabulary.of(
+        [name for name in known if unknown.isdisjoint({name, *hierarchy[name]})], name="what is not missing"
+    )
+    missing = set(kinds) - set(start.concepts)
     network = PlantedNetwork(Evidence(kinds), list(kinds), plant(shown, rng), NOISE).eval()
 
     dissector = Dissector(["units"], start, "assembled")
     plan = RefinementPlan(
-        ConceptRefinement(VocabularyProposer(nouns), steps=options.steps, seed=options.seed),
+        ConceptRefinement(words=everything, steps=options.steps, seed=options.seed),
         neurons="all",
         num_neurons=len(network.planted),
         every_n_dissections=1,
@@ -165,7 +181,7 @@ def main():
     )
     refiner = LabelRefiner(plan, start, dissector.concepts.cache)
     refiner.see(photos)
-    half = ImagePool(photos, content_ids(photos)).rows("search")  # those that judge stay unseen
+    half = pool.rows("search")  # those that judge stay unseen
     with torch.inference_mode(), dissector.record(network):
         for batch in photos[half].split(64):
             with dissector.batch(batch):
@@ -204,6 +220,9 @@ def tell(found, planted, missing, hierarchy):
     print(f"senses of units of one: {dict(sorted(single_senses.items()))}")
     random = [neuron for unit, neuron in rows if unit.kind == "random" and neuron is not None]
     print(f"random units with a label: {sum(bool(neuron.label) for neuron in random)} of {len(random)}")
+    for kind in PLANTED_KINDS:
+        of_kind = [(n.start_judged.auc, n.judged.auc) for u, n in rows if u.kind == kind and n is not None and n.judged and n.start_judged]
+        print("XX", kind, len(of_kind), np.mean(of_kind, axis=0).round(3) if of_kind else "")
     gains = np.array(
         [
             neuron.judged.auc - neuron.start_judged.auc

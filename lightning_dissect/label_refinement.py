@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal, get_args
 
-Origin = Literal["label", "vocabulary", "random", "bank", "proposal", "summary"]
+Origin = Literal["label", "vocabulary", "random", "bank", "proposal", "summary", "unexplained", "superclass"]
 ORIGINS: tuple[Origin, ...] = get_args(Origin)
 Outcome = Literal["scored", "repeat", "refused", "unreadable", "failed"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
@@ -62,7 +62,8 @@ class ConceptTrial:
         step: Step of the search, 0 for the concepts that it begins with.
         origin: Where the concept comes from: ``"label"``, what the dissection says of the neuron; ``"vocabulary"`` and
             ``"random"``, concepts of the vocabulary; ``"bank"``, a concept that was drawn for another neuron;
-            ``"proposal"`` and ``"summary"``, what a proposer said.
+            ``"proposal"`` and ``"summary"``, what a proposer said; ``"unexplained"``, what real images show that
+            activate the neuron for no reason found before; ``"superclass"``, what takes in concepts that were tried.
         outcome: ``"scored"``; ``"repeat"`` if it is but another form of one that was tried; ``"refused"`` if the
             proposer would not answer; ``"unreadable"`` if its answer held no concept; ``"failed"`` if no image of the
             concept could be had.

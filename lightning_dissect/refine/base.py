@@ -1,6 +1,7 @@
 """What the search for labels asks of others: concepts to try, and images of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
@@ -205,12 +206,21 @@ class Surroundings:
         vocabulary: The concepts that the labels were chosen from.
         pool: Real images.
         cache: Embeddings of images and texts, ``None`` if labels come from annotations.
+        words: Concepts beyond the vocabulary, with what is above them, if there are any.
 
     """
 
     vocabulary: ConceptVocabulary
     pool: ImagePool
     cache: EmbeddingCache | None = None
+    words: ConceptVocabulary | None = None
+
+    @cached_property
+    def lexicon(self) -> ConceptVocabulary:
+        """All words, then the concepts, with what is above any of them, for the first prompt of the vocabulary."""
+        own, words = self.vocabulary, self.words or self.vocabulary
+        together = ConceptVocabulary.of([*words.concepts, *own.concepts], templates=own.templates[:1])
+        return replace(together, hierarchy={**(own.hierarchy or {}), **(words.hierarchy or {})} or None)
 
 
 @runtime_checkable

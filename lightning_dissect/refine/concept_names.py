@@ -13,6 +13,7 @@ _KINDS = "alternative|example|form|image|kind|photo|photograph|picture|sort|type
 _KIND_OF = re.compile(rf"^(?:{_KINDS})s? (?:of|to) (?=\w)")
 _KIND_BEHIND = re.compile(r"(?<=\w) (?:alternative|like|type|variant|variation|version)s?$")
 _ALONE = frozenset({"arms", "customs", "glasses", "goods", "irons", "woods"})
+_AND = re.compile(r"\s+(?:and|&)\s+", re.IGNORECASE)
 _ACCENTS = re.compile("[\u0300-\u036f]")
 
 
@@ -40,6 +41,20 @@ def canonical(concept: str) -> str:
     while now != before:
         before, now = now, _simpler(now)
     return now
+
+
+def joined(concept: str) -> tuple[str, ...]:
+    """Return what *and* joins in a concept; the concept itself where it joins nothing.
+
+    Args:
+        concept: Any text.
+
+    Example:
+        >>> joined("dog and ball"), joined("sand dune")
+        (('dog', 'ball'), ('sand dune',))
+
+    """
+    return tuple(_AND.split(concept))
 
 
 class KnownConcepts:

@@ -1,5 +1,8 @@
 """Real images and any concept as an encoder sees them, in an order that the pool's has no part in."""
 
+from collections.abc import Sequence
+from functools import cached_property
+
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -8,6 +11,7 @@ from lightning_dissect.encoders import EmbeddingCache, prompted_embeddings
 from lightning_dissect.fingerprint import fingerprint
 from lightning_dissect.probe import ConceptVocabulary
 from lightning_dissect.refine.base import ImagePool, Purpose, Surroundings
+from lightning_dissect.refine.kinds import Kinds
 
 DECIMALS = 6
 """Cosines that differ by less are equal: how a matrix product is rounded depends on where in it a row stands."""
@@ -16,10 +20,17 @@ DECIMALS = 6
 class EmbeddedPool:
     """The images of a pool, embedded once, and the concepts that one asks for.
 
+    Encoders know what things are better than what superclasses they belong to. So a superclass is embedded half as what
+    its name says and half as the mean of the words that are kinds of it.
+
     Args:
         pool: Real images.
         cache: Embeddings of images and texts.
         vocabulary: Concepts with the prompts that any other concept is put into too.
+        lexicon: All words that are known, with what is above them; by default the vocabulary.
+
+    Attributes:
+        kinds: What is above and below a word.
 
     Example:
         >>> from lightning_dissect.probe import content_ids
@@ -41,10 +52,17 @@ class EmbeddedPool:
     """
 
     @torch.inference_mode(mode=False)
-    def __init__(self, pool: ImagePool, cache: EmbeddingCache, vocabulary: ConceptVocabulary) -> None:
+    def __init__(
+        self,
+        pool: ImagePool,
+        cache: EmbeddingCache,
+        vocabulary: ConceptVocabulary,
+        lexicon: ConceptVocabulary | None = None,
+    ) -> None:
         self.pool = pool
         self.cache = cache
         self.vocabulary = vocabulary
+        self.kinds = Kinds(lexicon or vocabulary)
         purposes: tuple[Purpose, ...] = ("search", "judging")
         self.rows = {purpose: _by_content(pool, pool.rows(purpose)) for purpose in purposes}
         """Rows of each half in the order of the content ids."""
@@ -74,7 +92,7 @@ class EmbeddedPool:
                 f"{purpose} ranks images by an encoder. Expected `encoder` to be one but got annotations; give an "
                 "`encoder`, or images made by a model: 'diffusion:MODEL'."
             )
-        return cls(pool or surroundings.pool, surroundings.cache, surroundings.vocabulary)
+        return cls(pool or surroundings.pool, surroundings.cache, surroundings.vocabulary, surroundings.lexicon)
 
     @torch.inference_mode(mode=False)
     def concept(self, concept: str) -> Tensor:
@@ -89,7 +107,23 @@ class EmbeddedPool:
 
         """
         alone = ConceptVocabulary.of([concept], templates=self.vocabulary.templates)
-        return prompted_embeddings(self.cache, alone.prompts)[0]
+        return self._with_kinds(prompted_embeddings(self.cache, alone.prompts)[0], concept)
+
+    @cached_property
+    @torch.inference_mode(mode=False)
+    def named(self) -> Tensor:
+        """Embeddings of all names of `kinds` in the first prompt, norm 1, shape ``(names, dimensions)``."""
+        names = self.kinds.names
+        return torch.stack([self._with_kinds(*own) for own in zip(self._in_one_prompt(names), names, strict=True)])
+
+    def _with_kinds(self, own: Tensor, name: str) -> Tensor:
+        """Return the embedding of a name, given what the name alone says."""
+        kinds = self.kinds.below(name)
+        return normalize(own + normalize(self._in_one_prompt(kinds).mean(dim=0), dim=0), dim=0) if kinds else own
+
+    def _in_one_prompt(self, names: Sequence[str]) -> Tensor:
+        template = self.vocabulary.templates[0]
+        return prompted_embeddings(self.cache, [[template.replace("{}", name) for name in names]])
 
     def similarities(self, concept: Tensor, purpose: Purpose) -> Tensor:
         """Return the cosine of each image with a concept, in the order of `rows`, shape ``(images,)``.
@@ -116,7 +150,7 @@ class EmbeddedPool:
     def fingerprint(self) -> str:
         """Return a key of images, encoder and prompts."""
         ids = self.pool.content_ids.sort().values
-        return fingerprint(ids, self.cache.origin, self.vocabulary.templates)
+        return fingerprint(ids, self.cache.origin, self.vocabulary.templates, self.kinds.fingerprint())
 
 
 def _by_content(pool: ImagePool, rows: Tensor) -> Tensor:

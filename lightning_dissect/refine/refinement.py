@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
-from math import inf, isfinite
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from lightning_dissect.checks import check_positive
 from lightning_dissect.encoders.progress import Progress, silent
 from lightning_dissect.fingerprint import fingerprint
 from lightning_dissect.label_refinement import LabelRefinement, RefinementCost
+from lightning_dissect.probe import ConceptVocabulary, resolve_vocabulary
 from lightning_dissect.refine.bank import ConceptBank, NeuronReader
 from lightning_dissect.refine.base import (
     GENERATORS,
@@ -67,12 +67,17 @@ class ConceptRefinement:
         proposer: Who names concepts: ``"vocabulary"``, which needs no model, ``"chat:FOLDER"`` or an object.
         generator: Who makes images of them: ``"retrieval"``, which finds real ones, ``"diffusion:MODEL"`` or an
             object.
+        words: Concepts beyond the vocabulary of the labels, with what is above them: all that `resolve_vocabulary` takes.
+            Superclasses and what real images show are looked for among them, and the proposer ``"vocabulary"`` names
+            them.
         judging_generator: Who makes the images by which results are judged; by default the same.
         steps: Steps before the last, which sums up; 0 only judges the concepts that the search begins with.
         proposals: Concepts asked for in a step.
         start_concepts: Most concepts of the dissection that the search begins with.
         bank_concepts: Most concepts drawn for other neurons that it begins with.
         random_concepts: Concepts of the vocabulary drawn at random, the same for all neurons.
+        further_senses: Most concepts tried after the search for real images that activate the neuron and show nothing
+            of what was found.
         bank_size: Scored concepts that the proposer is shown.
         patience: Steps in a row without a better concept after which a search ends.
         retries: Times that the proposer is asked again in a step where it named nothing new.
@@ -84,7 +89,7 @@ class ConceptRefinement:
 
     Raises:
         ValueError:
-            If a name is unknown or a number is out of range.
+            If a name is unknown, ``words`` hold none, or a number is out of range.
 
     References:
         Zaigrajew et al., LINE, 2026. https://arxiv.org/abs/2604.08039
@@ -93,12 +98,14 @@ class ConceptRefinement:
 
     proposer: str | ConceptProposer = "vocabulary"
     generator: str | ImageGenerator = "retrieval"
+    words: str | Sequence[str] | ConceptVocabulary | None = None
     judging_generator: str | ImageGenerator | None = None
     steps: int = 10
     proposals: int = 1
     start_concepts: int = 5
     bank_concepts: int = 5
     random_concepts: int = 5
+    further_senses: int = 3
     bank_size: int = 40
     patience: int = 4
     retries: int = 2
@@ -112,13 +119,15 @@ class ConceptRefinement:
         counts = ("proposals", "start_concepts", "bank_size", "patience", "search_images", "judging_images")
         for name in counts:
             check_positive(name, getattr(self, name))
-        for name in ("steps", "bank_concepts", "random_concepts", "retries"):
+        for name in ("steps", "bank_concepts", "random_concepts", "further_senses", "retries"):
             if getattr(self, name) < 0:
                 raise ValueError(f"Expected `{name}` to be 0 or more but got {getattr(self, name)}.")
         if not 0 < self.false_discovery_rate < 1:
             raise ValueError(
                 f"Expected `false_discovery_rate` to be between 0 and 1 but got {self.false_discovery_rate}."
             )
+        if self.words is not None:
+            resolve_vocabulary(self.words)
         self.makers()
 
     def refine(
@@ -164,6 +173,8 @@ class ConceptRefinement:
         progress: Progress,
     ) -> Refined:
         proposer, generator, judging = makers
+        if self.words is not None:
+            surroundings = replace(surroundings, words=resolve_vocabulary(self.words))
         for maker in makers:
             if isinstance(maker, NeedsSurroundings):
                 maker.enter(surroundings)
@@ -211,7 +222,9 @@ class _Running:
     ) -> list[LabelSearch]:
         """Search for the label of each neuron that the budget reaches, then look what others have found for it."""
         settings = self._chosen.settings
-        origin = fingerprint(self._bank.origin, proposer.fingerprint(), repr((settings, targets)))
+        around = self._surroundings
+        plan = repr((settings, self._chosen.further_senses, targets))
+        origin = fingerprint(self._bank.origin, proposer.fingerprint(), around.lexicon.concepts, plan)
         log = SearchLog(None if dirpath is None else dirpath / "history.jsonl", origin)
         asked = AskedProposer(proposer, log, self._spending)
         at_random = self._at_random()
@@ -235,6 +248,8 @@ class _Running:
             self._progress("Searching for labels", len(searches), len(targets))
         for search in searches:
             search.look_through_bank()
+            self._look_at_rest(search)
+            self._settle(search)
         return searches
 
     def judge(self, searches: Sequence[LabelSearch]) -> dict[tuple[str, int], LabelRefinement]:
@@ -251,7 +266,7 @@ class _Running:
     def _judged(self, search: LabelSearch, judge: HeldOutJudge) -> LabelRefinement:
         """Return what a search has found and how well its concept, and the first label, describe the neuron."""
         judge.new_images, started, target = 0, self._spending.seconds, search.target
-        concept, start = self._chosen_concept(search), next(iter(target.candidates), "")
+        concept, start = search.answer, next(iter(target.candidates), "")
         scores = [judge.score(target.layer, target.unit, name) if name else None for name in (concept, start)]
         seconds = search.seconds + self._spending.seconds - started
         return LabelRefinement(
@@ -280,20 +295,20 @@ class _Running:
             novelty=novelty(found.concept, around.vocabulary, around.cache),
         )
 
-    def _chosen_concept(self, search: LabelSearch) -> str:
-        """Return the concept of a search that is its answer, empty if there is none.
+    def _look_at_rest(self, search: LabelSearch) -> None:
+        """Try what explains real images that activate the neuron and show nothing that was found so far."""
+        target = search.target
+        for _ in range(self._chosen.further_senses):
+            concept = self._real.unexplained(target.layer, target.unit, search.trials)
+            if concept is None or not search.look_at(concept, "unexplained"):
+                break
 
-        Of concepts that activate the neuron as much as the best does, the one that follows it over all real images is
-        it: how much images of a concept activate a neuron does not tell a concept that is too narrow. Where there is no
-        encoder to tell, it is the one with fewest words.
-        """
+    def _settle(self, search: LabelSearch) -> None:
+        """Settle on the best of the concepts that activate the neuron as much as the best does."""
         names = [trial.concept for trial in search.good()]
-        if not names:
-            return ""
-        reach = self._real.correlations(search.target.layer, search.target.unit, names)
-        if not any(map(isfinite, reach)):
-            return min(names, key=lambda name: len(name.split()))
-        return max(zip(reach, names, strict=True), key=lambda pair: pair[0] if isfinite(pair[0]) else -inf)[1]
+        if names:
+            answer = self._real.answer(search.target.layer, search.target.unit, names)
+            search.answer = answer if search.look_at(answer, "superclass") else names[0]
 
     def _control_of(self, layer: str) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation of each unit on the control images of the search."""

@@ -128,6 +128,9 @@ class LabelSearch:
         log: Where trials are noted.
         spending: What is left of the budget.
 
+    Attributes:
+        answer: The concept that was settled on, empty before and if there is none.
+
     """
 
     def __init__(
@@ -143,6 +146,7 @@ class LabelSearch:
     ) -> None:
         self.target = target
         self.trials: list[ConceptTrial] = []
+        self.answer = ""
         self.stopped: Stop = "steps"
         self.images = self.calls = self.lookups = 0
         self.seconds = 0.0
@@ -200,10 +204,26 @@ class LabelSearch:
         best = self.best
         if not self.is_scorable or best is None:
             return
-        step = self.trials[-1].step + 1
         for concept, score in self._best_known(1):
             if score > best.score:
-                self._try(concept, step, "bank")
+                self.look_at(concept, "bank")
+
+    def look_at(self, concept: str, origin: Origin) -> bool:
+        """Try a concept after the search, unless it was tried; return whether it has a score.
+
+        Args:
+            concept: The concept.
+            origin: Where it comes from.
+
+        """
+        started = self._spending.seconds
+        if canonical(concept) not in self._tried:
+            try:
+                self._try(concept, self.trials[-1].step + 1, origin)
+            except SearchEnd as end:
+                self.stopped = end.stop
+        self.seconds += self._spending.seconds - started
+        return canonical(concept) in {canonical(trial.concept) for trial in self._scored()}
 
     def _begin(self, random_concepts: Sequence[str]) -> None:
         """Try what the dissection says, what others have drawn and what chance gives."""

@@ -9,6 +9,11 @@ from torch.nn.functional import normalize
 from lightning_dissect.label_refinement import Sense
 from lightning_dissect.standardise import standardised_columns
 
+SHARE = 0.5
+"""Part of the best score that a concept needs to say a meaning of a neuron."""
+SHOWN = 0.5
+"""Part of its largest standardised similarity with any image from which on an image shows a concept."""
+
 
 def find_senses(
     concepts: Sequence[str],
@@ -18,10 +23,10 @@ def find_senses(
     similarities: Tensor,
     activations: Tensor,
     image_ids: Tensor,
-    share: float = 0.5,
+    share: float = SHARE,
     num_images: int = 20,
     affinity: float = 0.25,
-    shown: float = 0.5,
+    shown: float = SHOWN,
     least_share: float = 0.1,
 ) -> tuple[Sense, ...]:
     r"""Group the concepts that activate a neuron by their texts and by the images that activate it and show them.
@@ -92,11 +97,11 @@ def find_senses(
     good = (scores >= share * best).nonzero().squeeze(1)
     good = good[scores[good].argsort(descending=True, stable=True)]
     top = _most_activating(activations, image_ids, num_images)
-    evidence = standardised_columns(similarities[:, good]).nan_to_num(nan=0)
+    evidence = _evidence(similarities[:, good])
     texts = normalize(text_embeddings.double() - text_embeddings.double().mean(dim=0), dim=1)[good]
     images = normalize(evidence[top].clamp(min=0), dim=0)
     groups = _linked(((texts @ texts.T).clamp(min=0) + images.T @ images) / 2, affinity)
-    shows = evidence[top] >= shown * evidence.amax(dim=0).clamp(min=torch.finfo(evidence.dtype).eps)
+    shows = _shows(evidence, shown)[top]
     by_group = torch.stack([shows[:, groups == group].any(dim=1) for group in range(int(groups.max()) + 1)], dim=1)
     shares = (by_group / by_group.sum(dim=1, keepdim=True).clamp(min=1)).mean(dim=0)
     return tuple(
@@ -108,6 +113,25 @@ def find_senses(
         for number in shares.argsort(descending=True, stable=True).tolist()
         if shares[number] >= least_share
     )
+
+
+def shown_images(similarities: Tensor, shown: float = SHOWN) -> Tensor:
+    """Return which images show at least one of some concepts, shape ``(images,)``, bool.
+
+    Args:
+        similarities: Similarity or presence of each concept in real images, shape ``(images, concepts)``.
+        shown: See `find_senses`.
+
+    """
+    return _shows(_evidence(similarities), shown).any(dim=1)
+
+
+def _evidence(similarities: Tensor) -> Tensor:
+    return standardised_columns(similarities).nan_to_num(nan=0)
+
+
+def _shows(evidence: Tensor, shown: float) -> Tensor:
+    return evidence >= shown * evidence.amax(dim=0).clamp(min=torch.finfo(evidence.dtype).eps)
 
 
 def _most_activating(activations: Tensor, image_ids: Tensor, count: int) -> Tensor:

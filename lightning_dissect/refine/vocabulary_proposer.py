@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import chain
 
@@ -49,8 +49,8 @@ class VocabularyProposer:
 
     Args:
         words: The vocabulary: all that `resolve_vocabulary` takes; ``"vocabulary:wordnet"`` and
-            ``"vocabulary:common:20000"`` choose it by name. By default WordNet's nouns if timm is installed, else the
-            vocabulary of the labels, which always takes part.
+            ``"vocabulary:common:20000"`` choose it by name. By default those of the surroundings, else WordNet's nouns
+            if timm is installed. The vocabulary of the labels always takes part.
         exploration: Standard deviations of uncertainty that are added to what is expected of a word.
 
     Raises:
@@ -106,12 +106,10 @@ class VocabularyProposer:
                 "Expected `surroundings` to hold the embeddings of an encoder but there is none, since labels come "
                 "from annotations. Give an encoder, or another proposer."
             )
-        own = surroundings.vocabulary
-        words = self.words or (resolve_vocabulary("wordnet") if find_spec("timm") else own)
-        hierarchy = {**(own.hierarchy or {}), **(words.hierarchy or {})}
-        together = ConceptVocabulary.of([*words.concepts, *own.concepts], templates=own.templates[:1])
-        tree = ConceptHierarchy.of(together, hierarchy) if hierarchy else None
-        self._lexicon = _Lexicon.of(together, tree, surroundings.cache)
+        words = self.words or surroundings.words
+        if words is None and find_spec("timm"):
+            words = resolve_vocabulary("wordnet")
+        self._lexicon = _Lexicon.of(replace(surroundings, words=words).lexicon, surroundings.cache)
 
     def propose(self, request: ProposalRequest) -> Proposal:
         """See `ConceptProposer.propose`.
@@ -197,7 +195,8 @@ class _Lexicon:
     cache: EmbeddingCache
 
     @classmethod
-    def of(cls, words: ConceptVocabulary, hierarchy: ConceptHierarchy | None, cache: EmbeddingCache) -> "_Lexicon":
+    def of(cls, words: ConceptVocabulary, cache: EmbeddingCache) -> "_Lexicon":
+        hierarchy = ConceptHierarchy.of(words) if words.hierarchy else None
         names = words.concepts if hierarchy is None else hierarchy.names
         rows: dict[str, list[int]] = {}
         for row, name in enumerate(names):
