@@ -140,6 +140,7 @@ class RealImages:
         return find_senses(
             concepts,
             torch.tensor([trial.score for trial in scored]),
+            errors=torch.tensor([trial.standard_error for trial in scored]),
             text_embeddings=torch.stack([self._embedding(concept) for concept in concepts]),
             similarities=self._similarities(concepts),
             activations=self._activations(layer, unit),

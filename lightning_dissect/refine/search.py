@@ -11,7 +11,7 @@ from lightning_dissect.fingerprint import fingerprint
 from lightning_dissect.label_refinement import ConceptTrial, Origin, Stop
 from lightning_dissect.refine.bank import ConceptBank
 from lightning_dissect.refine.base import ConceptProposer, NoImageError, Proposal, ProposalRequest, ScoredName
-from lightning_dissect.refine.concept_names import canonical
+from lightning_dissect.refine.concept_names import canonical, joined
 from lightning_dissect.refine.search_log import SearchLog
 from lightning_dissect.refine.spending import Spending
 
@@ -306,11 +306,18 @@ class LabelSearch:
         return replace(trial, outcome="scored", score=score, standard_error=error)
 
     def _best_known(self, count: int) -> list[tuple[str, float]]:
-        """Return the concepts of the bank that were not tried, with the highest scores first."""
+        """Return the concepts of the bank that were not tried, with the highest scores first.
+
+        What *and* joins was made for another neuron and says little of this one.
+        """
         scores = self._standardised(self._bank.means(self.target.layer)[:, self.target.unit])
         order = scores.nan_to_num(nan=-math.inf).argsort(descending=True, stable=True).tolist()
         names = self._bank.concepts("search")
-        found = ((names[place], float(scores[place])) for place in order if canonical(names[place]) not in self._tried)
+        found = (
+            (names[place], float(scores[place]))
+            for place in order
+            if canonical(names[place]) not in self._tried and joined(names[place]) == (names[place],)
+        )
         return [pair for pair, _ in zip(found, range(count), strict=False)]
 
     def _standardised(self, activations: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ def find_senses(
     similarities: Tensor,
     activations: Tensor,
     image_ids: Tensor,
+    errors: Tensor | None = None,
     share: float = SHARE,
     num_images: int = 20,
     affinity: float = 0.25,
@@ -31,7 +32,7 @@ def find_senses(
 ) -> tuple[Sense, ...]:
     r"""Group the concepts that activate a neuron by their texts and by the images that activate it and show them.
 
-    Concepts with a score of at least ``share`` of the best are joined while the affinity of their groups, by average
+    Concepts with a score of at least ``share`` of the best, but for an error, are joined while the affinity of their groups, by average
     linkage, is at least ``affinity``:
 
     .. math:: \text{affinity}(i, j) = \tfrac{1}{2} \max(\cos(t_i - \bar t, t_j - \bar t), 0)
@@ -51,6 +52,7 @@ def find_senses(
         similarities: Similarity or presence of each concept in real images, shape ``(images, concepts)``.
         activations: Activations of the neuron on these images, shape ``(images,)``.
         image_ids: Content ids of the images, shape ``(images,)``, int64.
+        errors: Standard errors of the scores, shape ``(concepts,)``; NaN and ``None`` stand for 0.
         share: Part of the best score that a concept needs.
         num_images: Most activating images that count.
         affinity: Affinity from which on two groups are one, between 0 and 1.
@@ -94,7 +96,8 @@ def find_senses(
     best = float(scores.nan_to_num(nan=0).max())
     if best <= 0 or not activations.isfinite().all() or activations.min() == activations.max():
         return ()
-    good = (scores >= share * best).nonzero().squeeze(1)
+    margin = torch.zeros_like(scores) if errors is None else errors.nan_to_num(nan=0)
+    good = (scores + margin >= share * best).nonzero().squeeze(1)
     good = good[scores[good].argsort(descending=True, stable=True)]
     top = _most_activating(activations, image_ids, num_images)
     evidence = _evidence(similarities[:, good])
