@@ -35,7 +35,6 @@ from lightning_dissect.refine import (
     canonical,
 )
 from lightning_dissect.refine.embedded_pool import EmbeddedPool
-from lightning_dissect.refine.planted import PLANTED_KINDS
 from lightning_dissect.refiner import LabelRefiner
 from lightning_dissect.writers import CSVWriter, HTMLWriter, JSONWriter
 
@@ -220,9 +219,6 @@ def tell(found, planted, missing, hierarchy):
     print(f"senses of units of one: {dict(sorted(single_senses.items()))}")
     random = [neuron for unit, neuron in rows if unit.kind == "random" and neuron is not None]
     print(f"random units with a label: {sum(bool(neuron.label) for neuron in random)} of {len(random)}")
-    for kind in PLANTED_KINDS:
-        of_kind = [(n.start_judged.auc, n.judged.auc) for u, n in rows if u.kind == kind and n is not None and n.judged and n.start_judged]
-        print("XX", kind, len(of_kind), np.mean(of_kind, axis=0).round(3) if of_kind else "")
     gains = np.array(
         [
             neuron.judged.auc - neuron.start_judged.auc

@@ -1,6 +1,5 @@
-"""What real images say of concepts that were found by others: how far they reach, and how many meanings they are."""
+"""What real images say of a neuron: which concept is its answer, what is still missing, and what its meanings are."""
 
-import math
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import chain
@@ -11,13 +10,12 @@ from torch import Tensor
 from lightning_dissect.label_refinement import ConceptTrial, Sense
 from lightning_dissect.refine.bank import ConceptBank
 from lightning_dissect.refine.base import Surroundings
-from lightning_dissect.refine.concept_names import canonical, joined
+from lightning_dissect.refine.concept_names import KnownConcepts, joined
 from lightning_dissect.refine.embedded_pool import EmbeddedPool
 from lightning_dissect.refine.senses import SHARE, find_senses, shown_images
+from lightning_dissect.refine.widest import widest_as_good
 from lightning_dissect.standardise import standardised_columns
 
-CLIMB_ERRORS = 0.5
-"""Standard errors by which a neuron may follow a superclass less than the best concept below it."""
 NOISE_ERRORS = 4.0
 """Standard errors of a correlation that the best of thousands of concepts reaches by chance at most."""
 LEAST_IMAGES = 8
@@ -40,30 +38,10 @@ class RealImages:
         self._surroundings = surroundings
         self._concepts: dict[str, Tensor] = {}
 
-    def correlations(self, layer: str, unit: int, concepts: Sequence[str]) -> list[float]:
-        """Return the correlation of a neuron with the similarity of each concept, NaN where it is undefined.
-
-        Mean activations on images of a concept cannot tell a label that is too narrow; the correlation over all images
-        can.
-
-        Args:
-            layer: Name of the layer.
-            unit: Index of the neuron within it.
-            concepts: The concepts.
-
-        """
-        if self._embedded is None:
-            return [math.nan] * len(concepts)
-        columns = torch.cat([self._activations(layer, unit)[:, None], self._similarities(concepts)], dim=1)
-        standardised = standardised_columns(columns.double())
-        return (standardised[:, 1:].T @ standardised[:, 0]).tolist()
-
     def answer(self, layer: str, unit: int, names: Sequence[str]) -> str:
-        """Return the best of concepts that activate a neuron, or of the superclasses above them.
+        """Return the best of concepts that activate a neuron, of what *and* joins in them and of what is above them.
 
-        It is the one that the neuron follows best over all images, or the highest superclass above it that the neuron
-        follows as well, but for `CLIMB_ERRORS` standard errors: what images of a concept say of a neuron does not tell
-        a concept that is too narrow. Where there is no encoder to tell, it is the one with fewest words.
+        See `widest_as_good`. Where there is no encoder to tell, it is the one with fewest words.
 
         Args:
             layer: Name of the layer.
@@ -76,25 +54,10 @@ class RealImages:
         above = self._embedded.kinds.above
         parts = [part for name in names for part in joined(name)]
         candidates = list(dict.fromkeys([*names, *parts, *chain.from_iterable(map(above, parts))]))
-        activations = standardised_columns(self._activations(layer, unit)[:, None].double())
-        products = activations * standardised_columns(self._similarities(candidates).double())
-        correlations = products.sum(dim=0).nan_to_num(nan=-1)
-
-        def follows_as_well(place: int) -> bool:
-            difference = products[:, best] - products[:, place]
-            return bool(difference.sum() <= CLIMB_ERRORS * len(difference) ** 0.5 * difference.std())
-
-        best = int(correlations.argmax())
-        single = max((place for place, name in enumerate(candidates) if joined(name) == (name,)), key=correlations.__getitem__)
-        answer = single if follows_as_well(single) else best
-        for name in above(candidates[answer]):
-            if not follows_as_well(candidates.index(name)):
-                break
-            answer = candidates.index(name)
-        return candidates[answer]
+        return widest_as_good(candidates, self._activations(layer, unit), self._similarities(candidates), above)
 
     def unexplained(self, layer: str, unit: int, trials: Sequence[ConceptTrial]) -> str | None:
-        """Return the concept of the vocabulary that a neuron follows best where it shows none of those that were found.
+        """Return the word that a neuron follows best over the images that show none of its meanings found so far.
 
         Args:
             layer: Name of the layer.
@@ -102,26 +65,24 @@ class RealImages:
             trials: The concepts that were tried.
 
         Returns:
-            A concept that was not tried; ``None`` if what the neuron does there may as well be noise.
+            A word that was not tried; ``None`` if what the neuron does there may as well be noise.
 
         """
         scored = [trial for trial in trials if trial.outcome == "scored"]
         best = max((trial.score for trial in scored), default=0.0)
-        found = [trial.concept for trial in scored if trial.score >= SHARE * best]
         if self._embedded is None or best <= 0:
             return None
-        rest = ~shown_images(self._similarities(found))
-        left = standardised_columns(self._activations(layer, unit)[rest, None].double())
-        if len(left) < LEAST_IMAGES or not left.isfinite().all():
-            return None
-        towards = left.squeeze(1).float() @ self._embedded.embeddings["search"][rest]
-        follows = self._embedded.named @ towards / self._spreads
-        tried = set(map(canonical, (trial.concept for trial in trials)))
-        for place in follows.argsort(descending=True).tolist():
-            if follows[place] < NOISE_ERRORS:
+        meanings = [trial.concept for trial in scored if trial.score >= SHARE * best]
+        rest = ~shown_images(self._similarities(meanings))
+        tried = KnownConcepts(trial.concept for trial in trials)
+        names = self._embedded.kinds.names
+        follows = self._errors_above_chance(self._activations(layer, unit), rest)
+        for place in follows.argsort(descending=True, stable=True).tolist():
+            name: str = names[place]
+            if not follows[place] >= NOISE_ERRORS:
                 break
-            if canonical(self._embedded.kinds.names[place]) not in tried:
-                return self._embedded.kinds.names[place]
+            if name not in tried:
+                return name
         return None
 
     def senses(self, layer: str, unit: int, trials: Sequence[ConceptTrial]) -> tuple[Sense, ...]:
@@ -147,6 +108,14 @@ class RealImages:
             image_ids=torch.tensor(self._ids),
         )
 
+    def _errors_above_chance(self, activations: Tensor, rows: Tensor) -> Tensor:
+        """Return the correlation with each word over some images, in standard errors, shape ``(words,)``."""
+        left = standardised_columns(activations[rows, None]).squeeze(1)
+        if self._embedded is None or len(left) < LEAST_IMAGES or not left.isfinite().all():
+            return torch.zeros(0)
+        towards = left.float() @ self._embedded.embeddings["search"][rows]
+        return self._embedded.named @ towards / self._spreads
+
     @cached_property
     def _embedded(self) -> EmbeddedPool | None:
         around = self._surroundings
@@ -154,7 +123,7 @@ class RealImages:
 
     @cached_property
     def _spreads(self) -> Tensor:
-        """Standard deviation of the similarity of each name of the vocabulary over the images, shape ``(names,)``."""
+        """Standard deviation of the similarity of each word over all images, shape ``(words,)``."""
         if self._embedded is None:
             return torch.empty(0)
         covariance = self._embedded.embeddings["search"].T.cov(correction=0)

@@ -60,16 +60,21 @@ class ConceptRefinement:
     scores the mean activation of the neuron on its images, in standard deviations of the control images. An image that
     is made once is measured at all neurons, so that a concept is a free lookup for all others.
 
-    The best concept, and the label that the search began with, are then judged by other images (`cosy_score`), held
+    Where there is an encoder, at most ``further_senses`` words are tried after that which explain real images that
+    activate the neuron and show nothing of what was found. The answer is one of the concepts that activate the neuron
+    as much as the best does, but for an error, or a superclass above them: the widest that the neuron follows over all
+    real images, see `widest_as_good`.
+
+    The answer, and the label that the search began with, are judged by other images (`cosy_score`), held
     against control images that the search has not seen. Where chance would do as well, no label is given.
 
     Args:
         proposer: Who names concepts: ``"vocabulary"``, which needs no model, ``"chat:FOLDER"`` or an object.
         generator: Who makes images of them: ``"retrieval"``, which finds real ones, ``"diffusion:MODEL"`` or an
             object.
-        words: Concepts beyond the vocabulary of the labels, with what is above them: all that `resolve_vocabulary` takes.
-            Superclasses and what real images show are looked for among them, and the proposer ``"vocabulary"`` names
-            them.
+        words: Concepts beyond the vocabulary of the labels, with what is above them: all that `resolve_vocabulary`
+            takes. The proposer ``"vocabulary"`` names them; superclasses and what explains real images are looked for
+            among them, and among the vocabulary.
         judging_generator: Who makes the images by which results are judged; by default the same.
         steps: Steps before the last, which sums up; 0 only judges the concepts that the search begins with.
         proposals: Concepts asked for in a step.
@@ -102,12 +107,12 @@ class ConceptRefinement:
     judging_generator: str | ImageGenerator | None = None
     steps: int = 10
     proposals: int = 1
-    start_concepts: int = 5
-    bank_concepts: int = 5
+    start_concepts: int = 3
+    bank_concepts: int = 3
     random_concepts: int = 5
-    further_senses: int = 3
+    further_senses: int = 2
     bank_size: int = 40
-    patience: int = 4
+    patience: int = 2
     retries: int = 2
     search_images: int = 5
     judging_images: int = 30
@@ -248,7 +253,8 @@ class _Running:
             self._progress("Searching for labels", len(searches), len(targets))
         for search in searches:
             search.look_through_bank()
-            self._look_at_rest(search)
+            if settings.steps:
+                self._look_at_rest(search)
             self._settle(search)
         return searches
 
@@ -300,13 +306,16 @@ class _Running:
         target = search.target
         for _ in range(self._chosen.further_senses):
             concept = self._real.unexplained(target.layer, target.unit, search.trials)
-            if concept is None or not search.look_at(concept, "unexplained"):
+            if concept is None or not search.look_at(concept, "unexplained") or not search.says_meaning(concept):
                 break
 
     def _settle(self, search: LabelSearch) -> None:
-        """Settle on the best of the concepts that activate the neuron as much as the best does."""
+        """Settle on a concept of those that activate the neuron as much as the best does, or on one above them."""
         names = [trial.concept for trial in search.good()]
-        if names:
+        if not names:
+            return
+        search.answer = names[0]
+        if self._chosen.steps:
             answer = self._real.answer(search.target.layer, search.target.unit, names)
             search.answer = answer if search.look_at(answer, "superclass") else names[0]
 

@@ -13,6 +13,7 @@ from lightning_dissect.refine.bank import ConceptBank
 from lightning_dissect.refine.base import ConceptProposer, NoImageError, Proposal, ProposalRequest, ScoredName
 from lightning_dissect.refine.concept_names import canonical, joined
 from lightning_dissect.refine.search_log import SearchLog
+from lightning_dissect.refine.senses import SHARE
 from lightning_dissect.refine.spending import Spending
 
 GOOD_ERRORS = 2.0
@@ -173,8 +174,19 @@ class LabelSearch:
         best = self.best
         if best is None:
             return []
-        least = best.score - GOOD_ERRORS * (best.standard_error if math.isfinite(best.standard_error) else 0)
+        least = best.score - GOOD_ERRORS * _error(best)
         return sorted((trial for trial in self._scored() if trial.score >= least), key=lambda trial: -trial.score)
+
+    def says_meaning(self, concept: str) -> bool:
+        """Return whether a concept activates the neuron enough to be one of its meanings, see `find_senses`.
+
+        Args:
+            concept: The concept.
+
+        """
+        best = self.best
+        of_concept = [trial for trial in self._scored() if trial.concept == concept]
+        return best is not None and any(trial.score + _error(trial) >= SHARE * best.score for trial in of_concept)
 
     def run(self, random_concepts: Sequence[str]) -> None:
         """Search until all steps are taken, steps bring nothing better, or the budget is spent.
@@ -336,6 +348,10 @@ class LabelSearch:
         number = f"{self.target.layer} {self.target.unit} {len(self.trials)}"
         known = {name: value for name, value in asdict(trial).items() if value == value}  # noqa: PLR0124 - no NaN in JSON
         self._log.add("trial", number, {**where, **known})
+
+
+def _error(trial: ConceptTrial) -> float:
+    return trial.standard_error if math.isfinite(trial.standard_error) else 0.0
 
 
 def control_statistics(activations: Tensor) -> tuple[Tensor, Tensor]:

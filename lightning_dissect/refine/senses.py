@@ -32,8 +32,8 @@ def find_senses(
 ) -> tuple[Sense, ...]:
     r"""Group the concepts that activate a neuron by their texts and by the images that activate it and show them.
 
-    Concepts with a score of at least ``share`` of the best, but for an error, are joined while the affinity of their groups, by average
-    linkage, is at least ``affinity``:
+    Concepts with a score of at least ``share`` of the best, but for a standard error, are joined while the affinity of
+    their groups, by average linkage, is at least ``affinity``:
 
     .. math:: \text{affinity}(i, j) = \tfrac{1}{2} \max(\cos(t_i - \bar t, t_j - \bar t), 0)
               + \tfrac{1}{2} \cos(\max(s_i, 0), \max(s_j, 0))

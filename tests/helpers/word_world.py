@@ -10,7 +10,8 @@ from lightning_dissect.refine.base import ImagePool, Proposal, Surroundings
 from lightning_dissect.refine.planted import PlantedNetwork, PlantedUnit
 
 SIDE = 6
-WORDS = [first + second for first in ("ba", "do", "ki", "lu", "me", "ro") for second in "nprstx"]
+KINDS = ("ba", "do", "ki", "lu", "me", "ro")
+WORDS = [first + second for first in KINDS for second in "nprstx"]
 
 
 def paint(words, seed):
@@ -26,6 +27,22 @@ def paint(words, seed):
 def evidence(images):
     """Return how bright the pixel of each word is."""
     return ((images.mean(dim=1).flatten(1) - 0.2) / 0.6).clamp(0, 1)
+
+
+class WordEncoder:
+    """Sees the pixels of words."""
+
+    temperature = 1.0
+
+    def encode_images(self, images):
+        return torch.nn.functional.normalize(evidence(images / 255) + 1e-3, dim=1)
+
+    def encode_texts(self, texts):
+        rows = [[float(word in text.split()) + 1e-3 for word in WORDS] for text in texts]
+        return torch.nn.functional.normalize(torch.tensor(rows), dim=1)
+
+    def fingerprint(self):
+        return f"words {SIDE}"
 
 
 class Painter:

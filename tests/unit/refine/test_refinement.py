@@ -1,15 +1,18 @@
 import json
 import math
 from contextlib import nullcontext
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
+from lightning_dissect.encoders import EmbeddingCache
+from lightning_dissect.probe import ConceptVocabulary
 from lightning_dissect.refine.base import NeedsSurroundings, Proposal
 from lightning_dissect.refine.refinement import ConceptRefinement
 from lightning_dissect.refine.search import RefinementTarget
 from lightning_dissect.refine.spending import SearchBudget
-from tests.helpers.word_world import WORDS, Neighbours, Painter, Reader, surroundings, unit
+from tests.helpers.word_world import WORDS, Neighbours, Painter, Reader, WordEncoder, surroundings, unit
 
 UNITS = [unit("single", word) for word in WORDS[:6]] + [unit("dead"), unit("random")]
 
@@ -203,13 +206,14 @@ def test_a_search_that_was_killed_goes_on_to_the_same_result(tmp_path, after):
             return super().propose(request)
 
     targets = [target(place, "bar", "dop") for place in range(3)]
-    whole = refined(targets, dirpath=tmp_path / "whole", proposals=2)
+    settings = {"proposals": 2, "patience": 4}
+    whole = refined(targets, dirpath=tmp_path / "whole", **settings)
     with pytest.raises(Killed):
-        refined(targets, dirpath=tmp_path / "killed", proposer=Mortal(), proposals=2)
+        refined(targets, dirpath=tmp_path / "killed", proposer=Mortal(), **settings)
     with (tmp_path / "killed" / "history.jsonl").open("a") as file:
         file.write('{"kind": "answer", "key": "torn')
     proposer, painter = Neighbours(), Painter()
-    resumed = refined(targets, dirpath=tmp_path / "killed", proposer=proposer, generator=painter, proposals=2)
+    resumed = refined(targets, dirpath=tmp_path / "killed", proposer=proposer, generator=painter, **settings)
     assert resumed.labels == whole.labels
     assert len(proposer.requests) == sum(label.cost.calls for label in whole.labels.values()) - after
     assert lines_of(tmp_path / "killed" / "history.jsonl")[1:] == lines_of(tmp_path / "whole" / "history.jsonl")[1:]
@@ -297,7 +301,14 @@ def test_a_target_that_was_not_recorded_is_refused():
     ("name", "value"),
     [
         *((name, 0) for name in ("proposals", "start_concepts", "bank_size", "patience", "search_images")),
-        *(("steps", -1), ("retries", -1), ("bank_concepts", -1), ("random_concepts", -1), ("judging_images", 0)),
+        *(
+            ("steps", -1),
+            ("retries", -1),
+            ("bank_concepts", -1),
+            ("random_concepts", -1),
+            ("further_senses", -1),
+            ("judging_images", 0),
+        ),
         *(("false_discovery_rate", 0.0), ("false_discovery_rate", 1.0)),
     ],
 )
@@ -323,6 +334,81 @@ def test_without_steps_labels_are_only_judged():
     assert found["units", 0].judged == found["units", 0].start_judged
     assert found["units", 0].judged.auc > 0.9
     assert [label.label for label in found.values()] == ["ban", ""]
+
+
+def seeing(*words, count=200, known=WORDS):
+    """Return surroundings with an encoder and a hierarchy of the first letters above some words."""
+    above = {word: (word[:2],) for word in words}
+    cache = EmbeddingCache(WordEncoder())
+    return replace(surroundings(known, count), cache=cache, words=ConceptVocabulary(words, hierarchy=above))
+
+
+KINDS_SEEN = (*WORDS[:2], *WORDS[6:])
+
+
+def test_an_encoder_leads_on_to_what_takes_in_all_that_a_neuron_sees():
+    units = [unit("or", "ban", "bap"), unit("single", "ban")]
+    targets = [target(0, "ban"), target(1, "ban")]
+    settings = {"generator": "retrieval", "random_concepts": 0, "false_discovery_rate": 0.3}
+    wide, narrow = refined(targets, units, around=seeing(*KINDS_SEEN, count=600), **settings).labels.values()
+    assert (wide.label, narrow.label) == ("ba", "ban")
+    assert wide.trials[-1].origin == "superclass"
+    assert wide.trials[-1].image_ids
+    assert "superclass" not in {trial.origin for trial in narrow.trials}
+
+
+def test_an_encoder_leads_on_to_the_other_sense():
+    around = seeing(*WORDS)
+    proposer = Neighbours([Proposal(("bap",))] * 9)
+    label = refined(
+        [target(0, "ban")], [unit("or", "ban", "rox")], around=around, proposer=proposer, steps=1, random_concepts=0
+    ).labels["units", 0]
+    found = [trial.concept for trial in label.trials if trial.origin == "unexplained"]
+    assert found == ["rox"]
+    assert sorted(sense.concepts[0] for sense in label.senses) == ["ban", "rox"]
+    alone = refined(
+        [target(0, "ban")], [unit("or", "ban", "rox")], around=around, proposer=Neighbours(), further_senses=0, steps=1
+    ).labels["units", 0]
+    assert "unexplained" not in {trial.origin for trial in alone.trials}
+
+
+def test_without_steps_an_encoder_changes_no_label():
+    settings = {"steps": 0, "start_concepts": 1, "bank_concepts": 0, "random_concepts": 0}
+    label = refined([target(0, "bap ban")], around=seeing(*WORDS), **settings).labels["units", 0]
+    assert label.concept == "bap ban"
+    assert len(label.trials) == 1
+
+
+def test_where_no_image_is_left_the_answer_is_what_was_drawn():
+    units = [unit("or", "ban", "bap")]
+    budget = SearchBudget(images=2 * 30 + 5)
+    around = seeing(*KINDS_SEEN, count=600)
+    label = refined([target(0, "ban")], units, around=around, budget=budget, random_concepts=0).labels["units", 0]
+    assert label.stopped == "budget"
+    assert [trial.concept for trial in label.trials] == [label.concept] == ["ban"]
+
+
+def test_what_was_joined_for_another_neuron_is_not_taken_from_the_bank():
+    first = Neighbours([Proposal(("ban and dop",))])
+    found = refined(
+        [target(0, "ban"), target(1, "kin")], [unit("or", "ban", "dop")] * 2, proposer=first, steps=1
+    ).labels
+    assert "ban and dop" in {trial.concept for trial in found["units", 0].trials}
+    assert "ban and dop" not in {trial.concept for trial in found["units", 1].trials}
+    assert "ban" in {trial.concept for trial in found["units", 1].trials if trial.origin == "bank"}
+
+
+def test_words_beyond_the_vocabulary_are_known_to_all():
+    class Curious(Neighbours):
+        def enter(self, surroundings):
+            self.seen = surroundings.lexicon
+
+    proposer = Curious()
+    refined([target(0, "ban")], proposer=proposer, words=["elk", "ban"], steps=1)
+    assert proposer.seen.concepts[:2] == ("elk", "ban")
+    assert set(proposer.seen.concepts) == {"elk", *WORDS}
+    with pytest.raises(ValueError, match="nothing-of-the-kind"):
+        ConceptRefinement(proposer=Neighbours(), generator=Painter(), words="nothing-of-the-kind")
 
 
 def test_the_order_of_targets_does_not_change_what_is_judged():
