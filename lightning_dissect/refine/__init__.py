@@ -46,6 +46,7 @@ from lightning_dissect.refine.senses import find_senses
 from lightning_dissect.refine.spending import SearchBudget
 from lightning_dissect.refine.transformers_chat import TransformersChat
 from lightning_dissect.refine.vocabulary_proposer import VocabularyProposer
+from lightning_dissect.refine.widest import widest_as_good
 
 __all__ = [
     "GENERATORS",
@@ -99,4 +100,5 @@ __all__ = [
     "novelty",
     "read_labels",
     "summarise_cosy",
+    "widest_as_good",
 ]
