@@ -15,7 +15,7 @@ IMAGES = pool(120).images
 
 @pytest.fixture
 def dissected(tmp_path):
-    network = PlantedNetwork(evidence, WORDS, UNITS, 0.05).eval()
+    network = PlantedNetwork(evidence, WORDS, UNITS, 0.15).eval()
     dissector = Dissector(["units"], WORDS, WordEncoder(), untrained_networks=0)
     with torch.inference_mode(), dissector.record(network), dissector.batch(IMAGES):
         network(IMAGES / 255)
