@@ -93,7 +93,8 @@ class Sense:
     """One of the meanings of a neuron.
 
     Args:
-        concepts: Concepts that say it, the one that activates the neuron most first.
+        concepts: Concepts that say it: the one that tells it best, which may take in others and need not have been
+            tried, then those that activate the neuron, most first.
         share: Share of the images that activate the neuron most which show this meaning; those that show several are
             shared out.
         image_ids: Content ids of images that show it, most activating first.

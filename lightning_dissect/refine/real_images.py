@@ -1,6 +1,7 @@
 """What real images say of a neuron: which concept is its answer, what is still missing, and what its meanings are."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import chain
 
@@ -51,10 +52,7 @@ class RealImages:
         """
         if self._embedded is None:
             return min(names, key=lambda name: len(name.split()))
-        above = self._embedded.kinds.above
-        parts = [part for name in names for part in joined(name)]
-        candidates = list(dict.fromkeys([*names, *parts, *chain.from_iterable(map(above, parts))]))
-        return widest_as_good(candidates, self._activations(layer, unit), self._similarities(candidates), above)
+        return self._widest(names, self._embedded.kinds.above, self._activations(layer, unit), self._rest([]))
 
     def unexplained(self, layer: str, unit: int, trials: Sequence[ConceptTrial]) -> str | None:
         """Return the word that a neuron follows best over the images that show none of its meanings found so far.
@@ -73,10 +71,9 @@ class RealImages:
         if self._embedded is None or best <= 0:
             return None
         meanings = [trial.concept for trial in scored if trial.score >= SHARE * best]
-        rest = ~shown_images(self._similarities(meanings))
         tried = KnownConcepts(trial.concept for trial in trials)
         names = self._embedded.kinds.names
-        follows = self._errors_above_chance(self._activations(layer, unit), rest)
+        follows = self._errors_above_chance(self._activations(layer, unit), ~self._shown(meanings))
         for place in follows.argsort(descending=True, stable=True).tolist():
             name: str = names[place]
             if not follows[place] >= NOISE_ERRORS:
@@ -88,6 +85,9 @@ class RealImages:
     def senses(self, layer: str, unit: int, trials: Sequence[ConceptTrial]) -> tuple[Sense, ...]:
         """Return the meanings of a neuron, see `find_senses`; none without an encoder or a scored concept.
 
+        Each is told first by the best of its concepts and of the superclasses above them, over the images that show no
+        other meaning, see `answer`.
+
         Args:
             layer: Name of the layer.
             unit: Index of the neuron within it.
@@ -98,15 +98,38 @@ class RealImages:
         if self._embedded is None or not scored:
             return ()
         concepts = [trial.concept for trial in scored]
-        return find_senses(
+        activations = self._activations(layer, unit)
+        found = find_senses(
             concepts,
             torch.tensor([trial.score for trial in scored]),
             errors=torch.tensor([trial.standard_error for trial in scored]),
             text_embeddings=torch.stack([self._embedding(concept) for concept in concepts]),
             similarities=self._similarities(concepts),
-            activations=self._activations(layer, unit),
+            activations=activations,
             image_ids=torch.tensor(self._ids),
         )
+        named = []
+        for sense in found:
+            others = [concept for other in found if other is not sense for concept in other.concepts]
+            name = self._widest(sense.concepts, self._embedded.kinds.above, activations, self._rest(others))
+            named.append(replace(sense, concepts=tuple(dict.fromkeys([name, *sense.concepts]))))
+        return tuple(named)
+
+    def _widest(
+        self, names: Sequence[str], above: Callable[[str], Sequence[str]], activations: Tensor, rows: Tensor
+    ) -> str:
+        """Return the best of some concepts, of what is joined in them and of what is above them, over some images."""
+        parts = [part for name in names for part in joined(name)]
+        candidates = list(dict.fromkeys([*names, *parts, *chain.from_iterable(map(above, parts))]))
+        return widest_as_good(candidates, activations[rows], self._similarities(candidates)[rows], above)
+
+    def _rest(self, concepts: Sequence[str]) -> Tensor:
+        """Return which images show none of some concepts, all if those are too few to tell, shape ``(images,)``."""
+        rest = ~self._shown(concepts)
+        return rest if rest.sum() >= LEAST_IMAGES else torch.ones_like(rest)
+
+    def _shown(self, concepts: Sequence[str]) -> Tensor:
+        return shown_images(self._similarities(concepts))
 
     def _errors_above_chance(self, activations: Tensor, rows: Tensor) -> Tensor:
         """Return the correlation with each word over some images, in standard errors, shape ``(words,)``."""
@@ -145,6 +168,6 @@ class RealImages:
 
     def _similarities(self, concepts: Sequence[str]) -> Tensor:
         """Return the cosine of each image of the half with each concept, in the order of the ids."""
-        if self._embedded is None:
+        if self._embedded is None or not concepts:
             return torch.empty(len(self._ids), 0)
         return self._embedded.embeddings["search"] @ torch.stack([self._embedding(name) for name in concepts]).T

@@ -84,7 +84,9 @@ def test_without_a_concept_that_activates_nothing_is_unexplained(real):
 
 def test_too_few_images_say_nothing(real, monkeypatch):
     monkeypatch.setattr("lightning_dissect.refine.real_images.LEAST_IMAGES", 1000)
-    assert real(WordEncoder()).unexplained("units", 1, trials(ban=2.0)) is None
+    found = real(WordEncoder())
+    assert found.unexplained("units", 1, trials(ban=2.0)) is None
+    assert len(found.senses("units", 1, trials(ban=2.0, rox=1.9))) == 2
 
 
 def test_a_dead_neuron_has_no_senses(real):
@@ -96,6 +98,12 @@ def test_both_senses_of_a_neuron_that_answers_to_two_words(real):
     senses = found.senses("units", 1, trials(ban=2.0, rox=1.9, dop=0.0, kin=-0.1))
     assert sorted(sense.concepts for sense in senses) == [("ban",), ("rox",)]
     assert [sense.concepts for sense in found.senses("units", 0, trials(ban=2.0, rox=0.1, dop=0.0))] == [("ban",)]
+
+
+def test_a_sense_is_told_by_what_takes_in_all_of_it(real):
+    found = real(WordEncoder(), SOME, ABOVE)
+    assert [sense.concepts for sense in found.senses("units", 3, trials(ban=2.0, dop=0.0))] == [("ba", "ban")]
+    assert [sense.concepts for sense in found.senses("units", 0, trials(ban=2.0, dop=0.0))] == [("ban",)]
 
 
 def test_without_an_encoder_there_are_no_senses(real):
