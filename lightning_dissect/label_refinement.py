@@ -151,7 +151,8 @@ class LabelRefinement:
         unit: Index of the neuron within it, from 0.
         label: The label, empty if chance would do as well on images that the search has not seen.
         concept: The concept that was judged, the label or what is withheld: of the concepts that score as high as the
-            best within its error, the one that the neuron follows best. Empty if nothing was scored.
+            best but for an error, and of those above them, the widest that the neuron follows. Empty if nothing was
+            scored.
         start: The label of the dissection that the search began with, empty if there was none.
         trials: What was tried, in order.
         stopped: Why the search ended: ``"steps"`` after all steps, ``"converged"`` where steps brought nothing better,

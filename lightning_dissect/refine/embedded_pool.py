@@ -116,6 +116,14 @@ class EmbeddedPool:
         names = self.kinds.names
         return torch.stack([self._with_kinds(*own) for own in zip(self._in_one_prompt(names), names, strict=True)])
 
+    @cached_property
+    @torch.inference_mode(mode=False)
+    def spreads(self) -> Tensor:
+        """Standard deviation of the similarity of each of these names over the search half, shape ``(names,)``."""
+        covariance = self.embeddings["search"].T.cov(correction=0)
+        variances = ((self.named @ covariance) * self.named).sum(dim=1)
+        return variances.clamp(min=torch.finfo(torch.float32).eps ** 2).sqrt()
+
     def _with_kinds(self, own: Tensor, name: str) -> Tensor:
         """Return the embedding of a name, given what the name alone says."""
         kinds = self.kinds.below(name)

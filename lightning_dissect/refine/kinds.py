@@ -44,7 +44,7 @@ class Kinds:
             name: Its name, in any form.
 
         """
-        place = self._places.get(canonical(name), -1)
+        place = self._place(name)
         if self._tree is None or place < 0:
             return ()
         return tuple(self._tree.names[member] for member in self._tree.members[place] if member != place)
@@ -57,7 +57,7 @@ class Kinds:
 
         """
         found: list[str] = []
-        place = self._places.get(canonical(name), -1)
+        place = self._place(name)
         while self._tree is not None and place >= 0:
             place = self._tree.parents[place]
             found += [self._tree.names[place]] if self._is_telling(place) else []
@@ -67,6 +67,9 @@ class Kinds:
         """Return a key of what is below which name."""
         members = () if self._tree is None else map(str, self._tree.members)
         return fingerprint(self.names, list(members))
+
+    def _place(self, name: str) -> int:
+        return self._places.get(canonical(name), -1) if self._places else -1
 
     def _is_telling(self, place: int) -> bool:
         tree = self._tree

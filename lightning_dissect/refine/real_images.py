@@ -1,6 +1,6 @@
 """What real images say of a neuron: which concept is its answer, what is still missing, and what its meanings are."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain
@@ -13,6 +13,7 @@ from lightning_dissect.refine.bank import ConceptBank
 from lightning_dissect.refine.base import Surroundings
 from lightning_dissect.refine.concept_names import KnownConcepts, joined
 from lightning_dissect.refine.embedded_pool import EmbeddedPool
+from lightning_dissect.refine.kinds import Kinds
 from lightning_dissect.refine.senses import SHARE, find_senses, shown_images
 from lightning_dissect.refine.widest import widest_as_good
 from lightning_dissect.standardise import standardised_columns
@@ -52,7 +53,7 @@ class RealImages:
         """
         if self._embedded is None:
             return min(names, key=lambda name: len(name.split()))
-        return self._widest(names, self._embedded.kinds.above, self._activations(layer, unit), self._rest([]))
+        return self._widest(self._embedded.kinds, names, self._activations(layer, unit))
 
     def unexplained(self, layer: str, unit: int, trials: Sequence[ConceptTrial]) -> str | None:
         """Return the word that a neuron follows best over the images that show none of its meanings found so far.
@@ -111,22 +112,20 @@ class RealImages:
         named = []
         for sense in found:
             others = [concept for other in found if other is not sense for concept in other.concepts]
-            name = self._widest(sense.concepts, self._embedded.kinds.above, activations, self._rest(others))
+            name = self._widest(self._embedded.kinds, sense.concepts, activations, others)
             named.append(replace(sense, concepts=tuple(dict.fromkeys([name, *sense.concepts]))))
         return tuple(named)
 
-    def _widest(
-        self, names: Sequence[str], above: Callable[[str], Sequence[str]], activations: Tensor, rows: Tensor
-    ) -> str:
-        """Return the best of some concepts, of what is joined in them and of what is above them, over some images."""
-        parts = [part for name in names for part in joined(name)]
-        candidates = list(dict.fromkeys([*names, *parts, *chain.from_iterable(map(above, parts))]))
-        return widest_as_good(candidates, activations[rows], self._similarities(candidates)[rows], above)
+    def _widest(self, kinds: Kinds, names: Sequence[str], activations: Tensor, others: Sequence[str] = ()) -> str:
+        """Return the best of some concepts, of what is joined in them and of what is above them.
 
-    def _rest(self, concepts: Sequence[str]) -> Tensor:
-        """Return which images show none of some concepts, all if those are too few to tell, shape ``(images,)``."""
-        rest = ~self._shown(concepts)
-        return rest if rest.sum() >= LEAST_IMAGES else torch.ones_like(rest)
+        Images that show others do not count, unless too few are left to tell.
+        """
+        parts = [part for name in names for part in joined(name)]
+        candidates = list(dict.fromkeys([*names, *parts, *chain.from_iterable(map(kinds.above, parts))]))
+        rest = ~self._shown(others)
+        rows = rest if rest.sum() >= LEAST_IMAGES else torch.ones_like(rest)
+        return widest_as_good(candidates, activations[rows], self._similarities(candidates)[rows], kinds.above)
 
     def _shown(self, concepts: Sequence[str]) -> Tensor:
         return shown_images(self._similarities(concepts))
@@ -137,21 +136,12 @@ class RealImages:
         if self._embedded is None or len(left) < LEAST_IMAGES or not left.isfinite().all():
             return torch.zeros(0)
         towards = left.float() @ self._embedded.embeddings["search"][rows]
-        return self._embedded.named @ towards / self._spreads
+        return self._embedded.named @ towards / self._embedded.spreads
 
     @cached_property
     def _embedded(self) -> EmbeddedPool | None:
         around = self._surroundings
         return None if around.cache is None else EmbeddedPool.of(around, None, "What real images say")
-
-    @cached_property
-    def _spreads(self) -> Tensor:
-        """Standard deviation of the similarity of each word over all images, shape ``(words,)``."""
-        if self._embedded is None:
-            return torch.empty(0)
-        covariance = self._embedded.embeddings["search"].T.cov(correction=0)
-        named = self._embedded.named
-        return ((named @ covariance) * named).sum(dim=1).clamp(min=torch.finfo(torch.float32).eps ** 2).sqrt()
 
     @cached_property
     def _ids(self) -> list[int]:

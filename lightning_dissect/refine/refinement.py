@@ -306,7 +306,8 @@ class _Running:
         target = search.target
         for _ in range(self._chosen.further_senses):
             concept = self._real.unexplained(target.layer, target.unit, search.trials)
-            if concept is None or not search.look_at(concept, "unexplained") or not search.says_meaning(concept):
+            trial = None if concept is None else search.look_at(concept, "unexplained")
+            if trial is None or not search.says_meaning(trial):
                 break
 
     def _settle(self, search: LabelSearch) -> None:

@@ -177,16 +177,15 @@ class LabelSearch:
         least = best.score - GOOD_ERRORS * _error(best)
         return sorted((trial for trial in self._scored() if trial.score >= least), key=lambda trial: -trial.score)
 
-    def says_meaning(self, concept: str) -> bool:
+    def says_meaning(self, trial: ConceptTrial) -> bool:
         """Return whether a concept activates the neuron enough to be one of its meanings, see `find_senses`.
 
         Args:
-            concept: The concept.
+            trial: The concept, scored.
 
         """
         best = self.best
-        of_concept = [trial for trial in self._scored() if trial.concept == concept]
-        return best is not None and any(trial.score + _error(trial) >= SHARE * best.score for trial in of_concept)
+        return best is not None and trial.score + _error(trial) >= SHARE * best.score
 
     def run(self, random_concepts: Sequence[str]) -> None:
         """Search until all steps are taken, steps bring nothing better, or the budget is spent.
@@ -220,22 +219,22 @@ class LabelSearch:
             if score > best.score:
                 self.look_at(concept, "bank")
 
-    def look_at(self, concept: str, origin: Origin) -> bool:
-        """Try a concept after the search, unless it was tried; return whether it has a score.
+    def look_at(self, concept: str, origin: Origin) -> ConceptTrial | None:
+        """Try a concept after the search, unless it was tried; return its trial, ``None`` if it has no score.
 
         Args:
             concept: The concept.
             origin: Where it comes from.
 
         """
-        started = self._spending.seconds
-        if canonical(concept) not in self._tried:
+        started, form = self._spending.seconds, canonical(concept)
+        if form not in self._tried:
             try:
                 self._try(concept, self.trials[-1].step + 1, origin)
             except SearchEnd as end:
                 self.stopped = end.stop
         self.seconds += self._spending.seconds - started
-        return canonical(concept) in {canonical(trial.concept) for trial in self._scored()}
+        return next((trial for trial in self._scored() if canonical(trial.concept) == form), None)
 
     def _begin(self, random_concepts: Sequence[str]) -> None:
         """Try what the dissection says, what others have drawn and what chance gives."""
@@ -328,7 +327,7 @@ class LabelSearch:
         found = (
             (names[place], float(scores[place]))
             for place in order
-            if canonical(names[place]) not in self._tried and joined(names[place]) == (names[place],)
+            if canonical(names[place]) not in self._tried and len(joined(names[place])) == 1
         )
         return [pair for pair, _ in zip(found, range(count), strict=False)]
 
