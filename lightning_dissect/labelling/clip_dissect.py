@@ -8,7 +8,6 @@ from torch import Tensor
 
 from lightning_dissect.checks import check_positive
 from lightning_dissect.concept_matrix import ConceptMatrix
-from lightning_dissect.labelling.best_concepts import BestConcepts
 from lightning_dissect.labelling.candidate_quality import candidate_quality
 from lightning_dissect.labelling.label_table import LabelTable
 from lightning_dissect.presence import ConceptPresence, PresenceSource
@@ -17,6 +16,7 @@ from lightning_dissect.similarity import (
     Scorer,
     Similarity,
     check_activations,
+    find_best,
     finite_neurons,
     identity,
     live_neurons,
@@ -178,17 +178,14 @@ class PreparedLabelling:
         """
         check_activations(activations, self.concept_matrix)
         live = live_neurons(activations)
-        best = BestConcepts(int(live.sum()), min(self.settings.candidates, self.concept_matrix.shape[1]))
-        width = self._width(layer_size or activations.shape[1])
-        for block, scores in self.scorer.blocks(activations, width, over_processes):
-            best.update(block.start, scores if live.all() else scores[live])
+        count, width = min(self.settings.candidates, self.concept_matrix.shape[1]), self._width(layer_size or len(live))
+        best = find_best(self.scorer, activations, count, width, over_processes)
         live = live.cpu()
         status = torch.full(live.shape, STATUSES.index("dead"), dtype=torch.uint8)
         status[live] = STATUSES.index("labelled")
         status[~finite_neurons(activations).cpu()] = STATUSES.index("non_finite")
-        scores, concepts = torch.full((len(live), best.values.shape[1]), torch.nan, dtype=torch.float64), best.concepts
-        scores[live] = best.values
-        concepts = concepts.new_full(scores.shape, -1).index_copy_(0, live.nonzero().flatten(), concepts)
+        scores = best.values.where(live[:, None], torch.nan)
+        concepts = best.concepts.where(live[:, None], -1)
         quality = torch.full_like(scores, torch.nan)
         if with_quality:
             quality = candidate_quality(activations, self.presence, concepts, self.settings.max_bytes)

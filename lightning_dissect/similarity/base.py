@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lightning_dissect.concept_matrix import ConceptMatrix
 from lightning_dissect.registry import Registry
+from lightning_dissect.similarity.best_concepts import BestConcepts
 
 
 @runtime_checkable
@@ -132,6 +133,32 @@ class DigestingScorer(Scorer, Protocol):
 
 
 @runtime_checkable
+class SearchingScorer(Scorer, Protocol):
+    """A scorer that finds the best concepts of each neuron without scoring all pairs.
+
+    Example:
+        >>> import torch
+        >>> from lightning_dissect.similarity import Cosine
+        >>> isinstance(Cosine().prepared(torch.eye(5)), SearchingScorer)
+        False
+
+    """
+
+    def best(self, activations: Tensor, count: int) -> BestConcepts:
+        """Find the concepts that are the best of all that `blocks` scores.
+
+        Args:
+            activations: Pooled activations, shape ``(images, neurons)``.
+            count: Concepts per neuron.
+
+        Returns:
+            The best concepts of each neuron; none for neurons that are constant or not finite.
+
+        """
+        ...
+
+
+@runtime_checkable
 class PreparableSimilarity(Similarity, Protocol):
     """A similarity that scores concepts in blocks, after work on the concept matrix that many layers share.
 
@@ -175,6 +202,37 @@ def score_all(scorer: Scorer, activations: Tensor) -> Tensor:
     """
     ((_, scores),) = scorer.blocks(activations, sys.maxsize)
     return scores
+
+
+def find_best(
+    scorer: Scorer,
+    activations: Tensor,
+    count: int,
+    width: int,
+    over_processes: Callable[[Tensor], Tensor] = identity,
+) -> BestConcepts:
+    """Return the best concepts of each neuron, without holding the scores.
+
+    Args:
+        scorer: A prepared similarity.
+        activations: Pooled activations, shape ``(images, neurons)``.
+        count: Concepts per neuron.
+        width: Concepts that are scored at once.
+        over_processes: See `Scorer.blocks`.
+
+    Example:
+        >>> import torch
+        >>> from lightning_dissect.similarity import Cosine
+        >>> find_best(Cosine().prepared(torch.eye(3)), torch.eye(3), count=1, width=2).concepts.tolist()
+        [[0], [1], [2]]
+
+    """
+    if isinstance(scorer, SearchingScorer):
+        return scorer.best(activations, count)
+    best = BestConcepts(activations.shape[1], count)
+    for block, scores in scorer.blocks(activations, width, over_processes):
+        best.update(block.start, scores)
+    return best
 
 
 SIMILARITIES: Registry[Similarity] = Registry("similarity")

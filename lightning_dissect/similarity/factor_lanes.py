@@ -1,22 +1,16 @@
 """Products of factors that never leave the registers; a module that only numba's machine code needs.
 
-A loop over concepts inside a loop over ranks writes its product and reads it again for every few ranks. Vectors of
-lanes, one per concept, keep it where it is multiplied, which a compiler does not find out by itself.
+A loop over concepts inside a loop over ranks would write its product and read it again for every few ranks.
 """
-
-from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from lightning_dissect.compiled import Array
+from lightning_dissect.similarity.lane_code import INDEX, Code, data_of, in_all_lanes, lanes_at, number_at
 from lightning_dissect.similarity.top_likelihood import LANES
 
-Code = Any
-"""A type or a value of the machine code that is being written, or what writes it."""
-
-INDEX = ir.IntType(64)
 NARROW = ir.VectorType(ir.FloatType(), LANES)
 WIDE = ir.VectorType(ir.DoubleType(), LANES)
 
@@ -50,26 +44,15 @@ def multiply_row(  # noqa: PLR0917
 
 
 def _write_machine_code(context: Code, builder: Code, signature: Code, arguments: Code) -> Code:
-    arrays = [
-        context.make_array(kind)(context, builder, argument)
-        for kind, argument in zip(signature.args, arguments, strict=True)
-    ]
-    probability, rows, slopes, offsets, product = (array.data for array in arrays)
-    (ranks,) = cgutils.unpack_tuple(builder, arrays[1].shape)
-
-    def number(place: Code, numbers: Code) -> Code:
-        return builder.load(builder.gep(numbers, [place]))
-
-    def in_all_lanes(value: Code) -> Code:
-        nothing = ir.Constant(NARROW, ir.Undefined)
-        first = builder.insert_element(nothing, value, ir.Constant(ir.IntType(32), 0))
-        return builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
+    probability, rows, slopes, offsets, product = data_of(context, builder, signature, arguments)
+    shape = context.make_array(signature.args[1])(context, builder, arguments[1]).shape
+    (ranks,) = cgutils.unpack_tuple(builder, shape)
 
     def factor(rank: Code) -> Code:
-        start = builder.mul(builder.zext(number(rank, rows), INDEX), INDEX(LANES))
-        lanes = builder.load(builder.bitcast(builder.gep(probability, [start]), NARROW.as_pointer()), align=4)
-        scaled = builder.fmul(lanes, in_all_lanes(number(rank, slopes)), flags=["contract"])
-        return builder.fadd(scaled, in_all_lanes(number(rank, offsets)), flags=["contract"])
+        row = builder.zext(number_at(builder, rows, rank), INDEX)
+        lanes = builder.load(lanes_at(builder, probability, row, NARROW), align=4)
+        slope, offset = (in_all_lanes(builder, number_at(builder, each, rank), NARROW) for each in (slopes, offsets))
+        return builder.fadd(builder.fmul(lanes, slope, flags=["contract"]), offset, flags=["contract"])
 
     room = builder.bitcast(product, WIDE.as_pointer())
     running = cgutils.alloca_once_value(builder, builder.load(room, align=8))

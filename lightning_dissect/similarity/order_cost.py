@@ -111,6 +111,40 @@ class CompiledOrderCost:
         return cost
 
 
+def order_cost_of_pairs(  # noqa: PLR0917
+    values: Tensor, rows: Tensor, similarities: Tensor, neurons: Tensor, concepts: Tensor, power: float
+) -> Tensor:
+    """Return the cost for some pairs of a neuron and a concept as `CompiledOrderCost` does for all, to the last bit.
+
+    Args:
+        values: Activations of each neuron's top images, most activating first, shape ``(neurons, top_k)``.
+        rows: Rows of those images, of the same shape.
+        similarities: Shape ``(images, concepts)``.
+        neurons: Neuron of each pair, shape ``(pairs,)``.
+        concepts: Concept of each pair, of the same shape.
+        power: Exponent of the differences.
+
+    Returns:
+        Shape ``(pairs,)``, float64.
+
+    """
+    cost = torch.empty(len(neurons), dtype=torch.float64)
+    images, source, own_values, results = rows.numpy(), similarities.detach().numpy(), values.numpy(), cost.numpy()
+    take, hand, compare = compiled(take_pairs), compiled(hand_out), compiled(mean_powers, reassociate=True)
+
+    def fill(part: slice) -> None:
+        some = neurons[part].numpy()
+        own, found = own_values[some], np.empty((len(some), rows.shape[1]), source.dtype)
+        take(source, images, some, concepts[part].numpy(), found)
+        order = ascending_order(found)
+        handed_out = np.empty((1, *own.shape), own.dtype)
+        hand(own, order[None], np.iinfo(order.dtype).max, handed_out)
+        compare(np.ascontiguousarray(own[:, ::-1]), handed_out, power, results[None, part])
+
+    run_in_threads(fill, len(neurons), max(1, KEYS_AT_ONCE // rows.shape[1]))
+    return cost
+
+
 def key_type(keys: int) -> type[np.unsignedinteger]:
     """Return the type of so many different keys; the narrow one is sorted ten times as fast."""
     return np.uint32 if keys <= 2**32 else np.uint64
@@ -153,6 +187,23 @@ def write_keys(steps: Array, places: Array, ranks: Array, keys: Array) -> None:
                 key[top] = step[own[top]]
             for top in range(top_k):
                 key[top] |= ranks[top]
+
+
+def take_pairs(similarities: Array, rows: Array, neurons: Array, concepts: Array, taken: Array) -> None:
+    """Write the similarities of the neurons' top images to one concept each.
+
+    Args:
+        similarities: Shape ``(images, concepts)``.
+        rows: Each neuron's top images, shape ``(neurons, top_k)``.
+        neurons: Shape ``(pairs,)``.
+        concepts: Shape ``(pairs,)``.
+        taken: What is written, shape ``(pairs, top_k)``.
+
+    """
+    for pair in range(len(neurons)):
+        own, concept = rows[neurons[pair]], concepts[pair]
+        for top in range(len(own)):
+            taken[pair, top] = similarities[own[top], concept]
 
 
 def hand_out(values: Array, keys: Array, mask: Array, handed_out: Array) -> None:

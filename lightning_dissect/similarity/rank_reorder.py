@@ -10,9 +10,15 @@ from lightning_dissect.checks import check_positive
 from lightning_dissect.compiled import runs_compiled
 from lightning_dissect.concept_matrix import ConceptMatrix
 from lightning_dissect.similarity.base import SIMILARITIES, identity, score_all
+from lightning_dissect.similarity.best_concepts import BestConcepts
 from lightning_dissect.similarity.concept_blocks import check_activations, score_blocks
 from lightning_dissect.similarity.live import live_neurons
-from lightning_dissect.similarity.order_cost import CompiledOrderCost, order_cost_by_torch
+from lightning_dissect.similarity.order_bound import LANES, OrderCostBound
+from lightning_dissect.similarity.order_cost import (
+    CompiledOrderCost,
+    order_cost_by_torch,
+    order_cost_of_pairs,
+)
 from lightning_dissect.similarity.top_images import top_rows
 
 
@@ -84,12 +90,16 @@ class RankReorder:
     def prepared(self, concept_matrix: Tensor | ConceptMatrix) -> "ConceptOrders":
         """Check the number of images; see `PreparableSimilarity.prepared`.
 
+        On the CPU, with numba and for the power 3, the best concepts are found without scoring all.
+
         Raises:
             ValueError:
                 If ``top_fraction`` covers fewer than two images.
 
         """
-        return ConceptOrders(self, ConceptMatrix.of(concept_matrix))
+        matrix = ConceptMatrix.of(concept_matrix)
+        bounded = self.power == 3 and sorts_compiled(matrix)
+        return BoundedConceptOrders(self, matrix) if bounded else ConceptOrders(self, matrix)
 
     def random_cost(self, values: Tensor) -> Tensor:
         """Return the cost of a random order of each neuron's top activations.
@@ -154,42 +164,137 @@ class ConceptOrders:
         over_processes: Callable[[Tensor], Tensor] = identity,  # noqa: ARG002
     ) -> Iterator[tuple[slice, Tensor]]:
         """Yield ranges of concepts and their scores; see `Scorer.blocks`."""
+        top = self.top_images(activations)
+        cost_of = self._cost(top)
+        panel = max(1, self.settings.max_bytes // (16 * len(activations)))
+        for block, scores in score_blocks(self.concept_matrix, activations.shape[1], width):
+            scores.fill_(torch.nan)
+            for start in range(block.start, block.stop, panel) if len(top.neurons) else ():
+                part = slice(start, min(start + panel, block.stop))
+                similarities = self.concept_matrix.columns(part)
+                found = cost_of(similarities).div_(self.scale(top, similarities, part))
+                scores[top.neurons, part.start - block.start : part.stop - block.start] = found
+            yield block, scores
+
+    def top_images(self, activations: Tensor) -> "TopImages":
+        """Return the top images of the live neurons.
+
+        Args:
+            activations: Pooled activations, shape ``(images, neurons)``.
+
+        Raises:
+            ValueError:
+                If the activations do not fit the concept matrix.
+
+        """
         check_activations(activations, self.concept_matrix)
         neurons = live_neurons(activations).nonzero().flatten()
         rows = top_rows(activations, self._top_k, self.settings.max_bytes, neurons)
         values = activations[rows, neurons[:, None]]
         values = values.to(torch.promote_types(values.dtype, torch.float32))
-        random_cost = self.settings.random_cost(values)
-        cost_of = self._cost(values, rows)
         factors = self._mean_factors(rows) if self.concept_matrix.is_factored else None
-        panel = max(1, self.settings.max_bytes // (16 * len(activations)))
-        for block, scores in score_blocks(self.concept_matrix, activations.shape[1], width):
-            scores.fill_(torch.nan)
-            for start in range(block.start, block.stop, panel) if len(neurons) else ():
-                part = slice(start, min(start + panel, block.stop))
-                similarities = self.concept_matrix.columns(part)
-                fit = _bag_means(rows, similarities) if factors is None else self._fit(factors, part)
-                cost = cost_of(similarities)
-                cost /= fit.where(fit > 0, torch.nan).pow_(self.settings.scale_power)
-                scores[neurons, part.start - block.start : part.stop - block.start] = cost / -random_cost[:, None]
-            yield block, scores
+        return TopImages(neurons, rows, values, self.settings.random_cost(values), factors)
 
-    def _cost(self, values: Tensor, rows: Tensor) -> Callable[[Tensor], Tensor]:
+    def scale(self, top: "TopImages", similarities: Tensor, concepts: slice) -> Tensor:
+        """Return what the score of a cost of 1 is, inverted; NaN where the mean similarity is not positive.
+
+        Args:
+            top: Top images of some neurons.
+            similarities: Of some concepts, shape ``(images, concepts)``.
+            concepts: Which they are.
+
+        Returns:
+            Shape ``(neurons, concepts)``, float64.
+
+        """
+        if top.mean_factors is None:
+            means = _bag_means(top.rows, similarities)
+        else:
+            means = top.mean_factors @ self.concept_matrix.concept_factors[concepts].to(torch.float64).T
+        return means.masked_fill_(means <= 0, torch.nan).pow_(self.settings.scale_power).mul_(-top.random_cost[:, None])
+
+    def _cost(self, top: "TopImages") -> Callable[[Tensor], Tensor]:
         """Return what finds the cost of the neurons for some concepts' similarities."""
-        similarities = self.concept_matrix.columns(slice(0, 0))
-        if runs_compiled(values, similarities) and similarities.dtype != torch.float16:
-            return CompiledOrderCost(values, rows, self.settings.power).of
+        if sorts_compiled(self.concept_matrix):
+            return CompiledOrderCost(top.values, top.rows, self.settings.power).of
         power, max_bytes = self.settings.power, self.settings.max_bytes
-        return lambda similarities: order_cost_by_torch(values, rows, similarities, power, max_bytes)
+        return lambda similarities: order_cost_by_torch(top.values, top.rows, similarities, power, max_bytes)
 
     def _mean_factors(self, rows: Tensor) -> Tensor:
-        """Return the mean image factors of each neuron's top images, shape ``(neurons, dimensions)``, float64."""
         factors = self.concept_matrix.image_factors
         parts = torch.split(factors, max(1, self.settings.max_bytes // (8 * len(factors))), dim=1)
         return torch.cat([_bag_means(rows, part) for part in parts], dim=1)
 
-    def _fit(self, factors: Tensor, concepts: slice) -> Tensor:
-        return factors @ self.concept_matrix.concept_factors[concepts].to(torch.float64).T
+
+class BoundedConceptOrders(ConceptOrders):
+    """`ConceptOrders` that scores only concepts which may be among the best, by a bound that is found faster.
+
+    Only on the CPU, where numba is installed, and for the power 3.
+    """
+
+    def best(self, activations: Tensor, count: int) -> BestConcepts:
+        """Find the best concepts; see `SearchingScorer.best`.
+
+        Concepts with the best bounds are scored first, until a neuron has as many as asked for. Of the others only
+        those are scored whose bound is no worse than the last of these.
+        """
+        top = self.top_images(activations)
+        best, found = BestConcepts(activations.shape[1], count), BestConcepts(len(top.neurons), count)
+        if not len(top.neurons):
+            return best
+        bounds = OrderCostBound(top.values, top.rows)
+        row = 0 if self.concept_matrix.is_kept else len(activations)
+        width = max(1, self.settings.max_bytes // (LANES * 8 * max(len(top.neurons), row))) * LANES
+        for part, scores in score_blocks(self.concept_matrix, len(top.neurons), width):
+            similarities = self.concept_matrix.columns(part)
+            scale, bound = self.scale(top, similarities, part), bounds.of(similarities)
+            scores.fill_(-torch.inf)
+            least = found.values[:, -1:]
+            if least.isinf().any():
+                reach = (bound / scale).nan_to_num_(nan=-torch.inf)
+                first = reach.topk(min(4 * count, reach.shape[1]), dim=1).indices
+                chosen = torch.zeros(reach.shape, dtype=torch.bool).scatter_(1, first, value=True)
+                chosen &= reach.isfinite() & least.isinf()
+                _score_chosen(chosen, top, similarities, scale, scores)
+                bound[chosen] = torch.nan
+                least = torch.cat([found.values, scores], dim=1).topk(count, dim=1).values[:, -1:]
+            _score_chosen(bound <= least * scale, top, similarities, scale, scores)
+            found.update(part.start, scores)
+        best.values[top.neurons], best.concepts[top.neurons] = found.values, found.concepts
+        return best
+
+
+@dataclass(frozen=True)
+class TopImages:
+    """Top images of the live neurons of a layer.
+
+    Args:
+        neurons: Which neurons are live, shape ``(live,)``.
+        rows: Their most activating images, shape ``(live, top_k)``.
+        values: Activations of these, most activating first, at least float32, of the same shape.
+        random_cost: Cost of a random order, shape ``(live,)``.
+        mean_factors: Mean image factors, shape ``(live, dimensions)``, float64; None without factors.
+
+    """
+
+    neurons: Tensor
+    rows: Tensor
+    values: Tensor
+    random_cost: Tensor
+    mean_factors: Tensor | None
+
+
+def _score_chosen(chosen: Tensor, top: TopImages, similarities: Tensor, scale: Tensor, scores: Tensor) -> None:
+    """Write the scores of chosen pairs of neurons and concepts."""
+    neurons, concepts = chosen.nonzero().unbind(dim=1)
+    cost = order_cost_of_pairs(top.values, top.rows, similarities, neurons, concepts, power=3.0)
+    scores[neurons, concepts] = cost.div_(scale[neurons, concepts])
+
+
+def sorts_compiled(concept_matrix: ConceptMatrix) -> bool:
+    """Return whether compiled loops can sort a concept matrix, which they cannot in half precision."""
+    similarities = concept_matrix.columns(slice(0, 0))
+    return runs_compiled(similarities) and similarities.dtype != torch.float16
 
 
 def _bag_means(rows: Tensor, values: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lightning_dissect.concept_matrix import ConceptMatrix
-from lightning_dissect.similarity import SIMILARITIES, Scorer, Similarity, prepare
+from lightning_dissect.similarity import SIMILARITIES, Scorer, SearchingScorer, Similarity, prepare
 from tests.benchmarks.published import SOFT_WPMI, WPMI
 from tests.benchmarks.table import (
     BenchmarkTable,
@@ -63,7 +63,10 @@ def inputs(size: Size, max_bytes: int = 0) -> tuple[Tensor, ConceptMatrix]:
 
 
 def score_blocks(scorer: Scorer, activations: Tensor) -> None:
-    """Score all concepts as labelling does: in blocks of a width that fits a share of the memory."""
+    """Score as labelling does: the best five concepts where they are searched for, else all, block by block."""
+    if isinstance(scorer, SearchingScorer):
+        scorer.best(activations, count=5)
+        return
     width = max(64, 2**26 // (8 * activations.shape[1]) // 64 * 64)
     for _ in scorer.blocks(activations, width):
         pass

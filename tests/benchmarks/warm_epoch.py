@@ -15,7 +15,7 @@ from lightning_dissect import dissector as dissector_module
 from lightning_dissect import labeller
 from lightning_dissect.activation_keeper import ActivationKeeper
 from lightning_dissect.labelling import LabelTable
-from lightning_dissect.labelling.best_concepts import BestConcepts
+from lightning_dissect.similarity.best_concepts import BestConcepts
 from lightning_dissect.trust import TrustColumns, UntrainedFloor, measure
 from lightning_dissect.trust.permutation import permutation_rounds
 from tests.benchmarks.dissection import Size, Validation

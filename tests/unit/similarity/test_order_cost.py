@@ -10,6 +10,7 @@ from lightning_dissect.similarity.order_cost import (
     key_type,
     mean_powers,
     order_cost_by_torch,
+    order_cost_of_pairs,
     write_keys,
 )
 
@@ -91,3 +92,26 @@ def test_images_in_no_top_do_not_count():
     values, rows, similarities = case()
     similarities[~torch.isin(torch.arange(130), rows)] = torch.nan
     assert CompiledOrderCost(values, rows, 3.0).of(similarities).isfinite().all()
+
+
+@pytest.mark.usefixtures("interpreted")
+@pytest.mark.parametrize("power", [3.0, 1.5])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("at_once", [1, 10**6])
+def test_pairs_cost_what_all_do(monkeypatch, power, dtype, at_once):
+    monkeypatch.setattr(order_cost, "KEYS_AT_ONCE", at_once)
+    values, rows, similarities = case(dtype)
+    similarities = similarities.to(dtype)
+    neurons, concepts = torch.tensor([19, 0, 4, 4]), torch.tensor([2, 1, 3, 3])
+    found = order_cost_of_pairs(values, rows, similarities, neurons, concepts, power)
+    assert found.equal(CompiledOrderCost(values, rows, power).of(similarities)[neurons, concepts])
+
+
+def test_machine_code_of_pairs_costs_what_that_of_all_does():
+    pytest.importorskip("numba")
+    values, rows, similarities = case()
+    neurons, concepts = torch.arange(20).repeat(4), torch.arange(4).repeat_interleave(20)
+    found = order_cost_of_pairs(values, rows, similarities, neurons, concepts, 3.0)
+    expected = CompiledOrderCost(values, rows, 3.0).of(similarities).T.flatten()
+    torch.testing.assert_close(found, expected, rtol=1e-14, atol=0)
+    assert order_cost_of_pairs(values, rows, similarities, neurons[:0], concepts[:0], 3.0).shape == (0,)

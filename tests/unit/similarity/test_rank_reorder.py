@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_dissect.similarity import RankReorder
+from lightning_dissect.concept_matrix import ConceptMatrix
+from lightning_dissect.similarity import RankReorder, SearchingScorer, find_best
+from lightning_dissect.similarity.best_concepts import BestConcepts
 
 
 def slow_rank_reorder(activations, concept_matrix, *, top_fraction=0.05, power=3.0, scale_power=0.5, orders=None):
@@ -104,3 +106,62 @@ def test_too_few_images_are_refused(activations, concept_matrix):
 def test_arguments_outside_their_range(arguments, message):
     with pytest.raises(ValueError, match=message):
         RankReorder(**arguments)
+
+
+def assert_finds_the_best_of_all_scores(similarity, activations, concept_matrix, count):
+    scorer = similarity.prepared(concept_matrix)
+    assert isinstance(scorer, SearchingScorer)
+    best, expected = scorer.best(activations, count), BestConcepts(activations.shape[1], count)
+    for block, scores in scorer.blocks(activations, width=7):
+        expected.update(block.start, scores)
+    torch.testing.assert_close(best.values, expected.values, rtol=1e-12, atol=1e-14)
+    assert best.concepts.equal(expected.concepts)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("count", [1, 5])
+def test_search_finds_the_best_of_all_scores(count, dtype):
+    """Of planted and of other neurons, with a dead one, one that is flat at the top, and concepts that are equal."""
+    pytest.importorskip("numba")
+    generator = torch.Generator().manual_seed(count)
+    similarities = 0.2 + 0.05 * torch.randn(400, 300, generator=generator)
+    similarities[:, 11], similarities[:, 250] = similarities[:, 4], similarities[:, 4]
+    activations = torch.randn(400, 9, generator=generator)
+    activations[:, :3] += 40 * similarities[:, 3:6]
+    activations[:, 5], activations[:, 6] = 1.0, activations[:, 6].clamp(max=0)
+    for max_bytes in (1, 2**24):
+        similarity = RankReorder(top_fraction=0.1, max_bytes=max_bytes)
+        assert_finds_the_best_of_all_scores(similarity, activations.to(dtype), similarities, count)
+
+
+def test_search_multiplies_factors_in_panels():
+    pytest.importorskip("numba")
+    generator = torch.Generator().manual_seed(0)
+    factors = [torch.rand(count, 8, generator=generator, dtype=torch.float64) for count in (300, 150)]
+    activations = torch.randn(300, 4, generator=generator)
+    for matrix in (ConceptMatrix(*factors), ConceptMatrix(*factors, max_bytes=2**30)):
+        assert_finds_the_best_of_all_scores(RankReorder(max_bytes=2**14), activations, matrix, count=3)
+
+
+def test_search_passes_concepts_whose_score_is_undefined(activations, concept_matrix):
+    pytest.importorskip("numba")
+    centred = concept_matrix - 0.2
+    assert_finds_the_best_of_all_scores(RankReorder(), activations, centred, count=11)
+    nothing = RankReorder().prepared(centred - 9).best(activations, 2)
+    assert nothing.concepts.eq(-1).all()
+    assert nothing.values.eq(-torch.inf).all()
+
+
+def test_search_without_live_neurons(concept_matrix):
+    pytest.importorskip("numba")
+    best = RankReorder().prepared(concept_matrix).best(torch.ones(120, 2), 3)
+    assert best.concepts.tolist() == [[-1] * 3] * 2
+
+
+@pytest.mark.parametrize(("power", "dtype"), [(2.0, torch.float32), (3.0, torch.float16), (3.0, torch.bfloat16)])
+def test_other_powers_and_half_precision_are_not_searched(power, dtype, activations, concept_matrix):
+    scorer = RankReorder(power=power).prepared(concept_matrix.to(dtype))
+    assert not isinstance(scorer, SearchingScorer)
+    best = find_best(scorer, activations, count=1, width=4)
+    scores = RankReorder(power=power).score(activations, concept_matrix.to(dtype))
+    assert best.concepts.flatten().equal(scores.argmax(dim=1))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.stats import skew
 
-from lightning_dissect.similarity import WPMI, Correlation, Cosine, SoftWPMI, prepare, score_all
+from lightning_dissect.similarity import WPMI, Correlation, Cosine, RankReorder, SoftWPMI, prepare, score_all
 from lightning_dissect.trust import false_discovery_q_values, permutation_p_values
 from lightning_dissect.trust.permutation import (
     MOST_ROUNDS,
@@ -162,3 +162,12 @@ def test_skewness_is_that_of_scipy():
 def test_faulty_numbers(scorer, name):
     with pytest.raises(ValueError, match=f"Expected `{name}` to be greater than 0"):
         permutation_p_values(draw(120, 3), scorer, **{name: 0})
+
+
+def test_best_scores_are_searched_for_where_that_is_faster():
+    concept_matrix, activations = draw(120, 30) + 9, draw(120, 4, seed=1)
+    scorer = prepare(RankReorder(), concept_matrix)
+    expected = score_all(scorer, activations).amax(dim=1).float()
+    assert best_scores(activations, scorer, width=7).equal(expected)
+    dead = best_scores(torch.ones(120, 1), scorer, width=7)
+    assert dead.item() == -math.inf

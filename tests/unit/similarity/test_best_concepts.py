@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightning_dissect.labelling.best_concepts import BestConcepts
+from lightning_dissect.similarity.best_concepts import BestConcepts
 
 
 def best_of(scores, count, width):
