@@ -16,7 +16,7 @@ from lightning_dissect.similarity.concept_blocks import check_activations, score
 from lightning_dissect.similarity.live import live_neurons
 from lightning_dissect.similarity.top_images import limited_top_k, top_rows
 from lightning_dissect.similarity.top_likelihood import LANES, TopLikelihood
-from lightning_dissect.threads import run_in_threads
+from lightning_dissect.threads import Rooms, even_width, run_in_threads
 
 TILES_AT_ONCE = 12
 """Tiles that a thread reads at once: the rows of a large matrix are far apart, and each is worth the way only once."""
@@ -127,17 +127,23 @@ class PointwiseMutualInformation:
     ) -> Iterator[tuple[slice, Tensor]]:
         """Yield ranges of concepts and their scores; see `DigestingScorer.digest_blocks`."""
         matrix = self.presence.concept_matrix
-        neurons = (digests[:, 0] >= 0).nonzero().flatten()
+        neurons, others = (((digests[:, 0] >= 0) == live).nonzero().flatten() for live in (True, False))
         images, rows = torch.unique(digests[neurons], return_inverse=True)
-        likelihood = TopLikelihood(rows, self.membership, self.epsilon)
+        likelihoods = _Likelihoods(
+            TopLikelihood(rows, self.membership, self.epsilon),
+            images,
+            self.presence.temperature,
+            self.presence.normaliser[images],
+            self.max_bytes,
+        )
         for block, scores in score_blocks(matrix, len(digests), width):
-            scores.fill_(torch.nan)
+            scores.index_fill_(0, others, torch.nan)
             sums = torch.full((scores.shape[1] + 1,), -torch.inf, dtype=torch.float64, device=scores.device)
             if len(neurons):
                 sums[-1] = math.log(len(neurons))
                 for part in self._panels(scores.shape[1]):
                     values = matrix.columns(slice(block.start + part.start, block.start + part.stop))
-                    self._write(likelihood, values, images, neurons, scores[:, part], sums[part])
+                    likelihoods.write(values, neurons, scores[:, part], sums[part])
             sums = over_processes(sums)
             yield block, scores.sub_(self.prior_weight * (sums[:-1] - sums[-1]))
 
@@ -149,41 +155,69 @@ class PointwiseMutualInformation:
         for start in range(0, concepts, width):
             yield slice(start, min(start + width, concepts))
 
-    def _write(  # noqa: PLR0917
-        self, likelihood: TopLikelihood, values: Tensor, images: Tensor, neurons: Tensor, scores: Tensor, sums: Tensor
-    ) -> None:
-        """Write the log-likelihood of some concepts and the logarithms of its sums of exponentials over neurons."""
-        temperature, normaliser = self.presence.temperature, self.presence.normaliser[images]
 
-        def by_torch(part: slice) -> None:
-            logits = temperature * values[:, part][images].to(torch.float64) - normaliser
-            found = likelihood.by_torch(logits.exp_())
+class _Likelihoods:
+    """Writes log-likelihoods of the same top images under some concepts after others.
+
+    Args:
+        likelihood: Of the top images, as places among ``images``.
+        images: Rows of the concept matrix that are in a top, shape ``(images,)``.
+        temperature: Factor on similarities before the softmax.
+        normaliser: Logarithm of the softmax's denominator of each image, shape ``(images, 1)``, float64.
+        max_bytes: See `PointwiseMutualInformation`.
+
+    """
+
+    def __init__(
+        self, likelihood: TopLikelihood, images: Tensor, temperature: float, normaliser: Tensor, max_bytes: int
+    ) -> None:
+        self._likelihood = likelihood
+        self._images = images
+        self._temperature = temperature
+        self._normaliser = normaliser
+        self._max_bytes = max_bytes
+        self._rooms = Rooms(torch.float32)
+
+    def write(self, values: Tensor, neurons: Tensor, scores: Tensor, sums: Tensor) -> None:
+        """Write the log-likelihood of some concepts and the logarithms of its sums of exponentials over neurons.
+
+        Args:
+            values: Similarities to the concepts, shape ``(all images, concepts)``.
+            neurons: Which rows of the scores the neurons are, shape ``(neurons,)``.
+            scores: What is written in these rows, ``concepts`` columns.
+            sums: What is written, shape ``(concepts,)``.
+
+        """
+        if runs_compiled(values):
+            self._write_compiled(values, neurons, scores, sums)
+            return
+        tile = max(1, self._max_bytes // (8 * max(len(neurons), len(self._images))))
+        for start in range(0, scores.shape[1], tile):
+            part = slice(start, start + tile)
+            logits = self._temperature * values[:, part][self._images].to(torch.float64) - self._normaliser
+            found = self._likelihood.by_torch(logits.exp_())
             sums[part] = found.logsumexp(dim=0)
             scores[neurons, part] = found
 
-        if not runs_compiled(values):
-            tile = max(1, self.max_bytes // (8 * max(len(neurons), len(images))))
-            for start in range(0, scores.shape[1], tile):
-                by_torch(slice(start, start + tile))
-            return
-
+    def _write_compiled(self, values: Tensor, neurons: Tensor, scores: Tensor, sums: Tensor) -> None:
         similarities, results, live = values.detach().numpy(), scores.numpy(), neurons.numpy()
-        taken, offsets, totals = images.numpy(), normaliser.detach().flatten().numpy(), sums.numpy()
+        taken, offsets, totals = self._images.numpy(), self._normaliser.detach().flatten().numpy(), sums.numpy()
         shift, write = compiled(shifted_rows), compiled(write_rows)
 
-        def by_numba(part: slice) -> None:
+        def fill(part: slice) -> None:
             tiles = range(part.start, part.stop, LANES)
-            logits = np.empty((len(tiles), len(taken), LANES), dtype=np.float32)
             source, first = _readable(similarities, part)
-            shift(source, taken, temperature, offsets, logits, first)
-            for start, probability in zip(tiles, logits, strict=True):
-                columns = slice(start, min(start + LANES, part.stop))
-                found, total = likelihood.by_numba(np.exp(probability, out=probability))
-                totals[columns] = total[: columns.stop - start]
-                write(found, live, results[:, columns])
+            with self._rooms.one(len(tiles), len(taken), LANES) as room:
+                logits = room.numpy()
+                shift(source, taken, self._temperature, offsets, logits, first)
+                for start, probability in zip(tiles, logits, strict=True):
+                    columns = slice(start, min(start + LANES, part.stop))
+                    found, total = self._likelihood.by_numba(np.exp(probability, out=probability))
+                    totals[columns] = total[: columns.stop - start]
+                    write(found, live, results[:, columns])
 
-        at_once = max(1, min(TILES_AT_ONCE, self.max_bytes // (4 * LANES * len(taken))))
-        run_in_threads(by_numba, scores.shape[1], LANES * at_once)
+        at_once = max(1, min(TILES_AT_ONCE, self._max_bytes // (4 * LANES * len(taken))))
+        run_in_threads(fill, scores.shape[1], even_width(scores.shape[1], LANES * at_once, LANES))
 
 
 def _readable(values: Array, part: slice) -> tuple[Array, int]:

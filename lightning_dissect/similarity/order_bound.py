@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lightning_dissect.compiled import Array, compiled
 from lightning_dissect.similarity.sorting_network import BASE, merging_passes
-from lightning_dissect.threads import run_in_threads
+from lightning_dissect.threads import Rooms, even_width, run_in_threads
 
 LANES = 32
 """Concepts that are sorted side by side: their 16-bit keys fill one of the widest registers."""
@@ -52,6 +52,7 @@ class OrderCostBound:
         self._steps = np.full(self._places.shape, most, np.uint16)
         heights = np.divide(ascending - lowest, self._step, out=np.zeros(rows.shape), where=self._step > 0)
         self._steps[:, : self._top_k] = np.floor(heights).clip(0, most)
+        self._levels, self._keys = Rooms(torch.int16), Rooms(torch.int16)
         self._passes = np.array(list(merging_passes(size)), np.int64).reshape(-1, 7)
 
     def of(self, similarities: Tensor) -> Tensor:
@@ -76,17 +77,18 @@ class OrderCostBound:
 
         def fill(part: slice) -> None:
             tiles = range(part.start, part.stop, LANES)
-            levels = _aligned(len(tiles), len(self._images) + 1, LANES)
-            levels[:, -1] = 2**16 - 1
-            write(source, self._images, lowest, scale, part.start, part.stop, levels)
-            keys = _aligned(self._places.shape[1], LANES)
+            shapes = (len(tiles), len(self._images) + 1, LANES), (self._places.shape[1], LANES)
             found = np.empty((len(self._places), LANES), np.float32)
-            for start, own in zip(tiles, levels, strict=True):
-                bound(own, self._places, self._steps, self._passes, keys, found)
-                columns = slice(start, min(start + LANES, part.stop))
-                results[:, columns] = unit * found[:, : columns.stop - start]
+            with self._levels.one(*shapes[0]) as level_room, self._keys.one(*shapes[1]) as key_room:
+                levels, keys = (room.numpy().view(np.uint16) for room in (level_room, key_room))
+                levels[:, -1] = 2**16 - 1
+                write(source, self._images, lowest, scale, part.start, part.stop, levels)
+                for start, own in zip(tiles, levels, strict=True):
+                    bound(own, self._places, self._steps, self._passes, keys, found)
+                    columns = slice(start, min(start + LANES, part.stop))
+                    results[:, columns] = unit * found[:, : columns.stop - start]
 
-        run_in_threads(fill, similarities.shape[1], LANES * TILES_AT_ONCE)
+        run_in_threads(fill, len(lowest), even_width(len(lowest), LANES * TILES_AT_ONCE, LANES))
         return bounds
 
 
@@ -115,11 +117,6 @@ def write_levels(  # noqa: PLR0917
                 concept = first + lane
                 height = np.float32((np.float32(row[concept]) - lowest[concept]) * scale[concept])
                 written[lane] = np.uint16(np.int32(max(np.float32(0), min(most, height)))) << STEP_BITS
-
-
-def _aligned(*shape: int) -> Array:
-    """Return room for keys that does not straddle what the cache reads at once, unlike that of NumPy."""
-    return torch.empty(shape, dtype=torch.int16).numpy().view(np.uint16)
 
 
 @cache

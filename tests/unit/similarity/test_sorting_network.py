@@ -24,7 +24,10 @@ def compare(rows, comparators, places=None):
 @pytest.mark.parametrize("rows", [2, 4, 8, 16])
 def test_a_network_that_sorts_zeros_and_ones_sorts_everything(rows):
     """Knuth's 0-1 principle; Batcher's network of 16 rows has 63 comparators."""
-    assert all(compare(list(bits), batcher(rows)) == sorted(bits) for bits in product((0, 1), repeat=rows))
+    bits = np.arange(2**rows) >> np.arange(rows)[:, None] & 1
+    for first, second in batcher(rows):
+        bits[first], bits[second] = np.minimum(bits[first], bits[second]), np.maximum(bits[first], bits[second])
+    assert (np.diff(bits, axis=0) >= 0).all()
     assert rows != 16 or len(batcher(rows)) == 63
 
 
