@@ -14,6 +14,10 @@ from lightning_dissect.similarity.cubed_columns import cubed_columns
 from lightning_dissect.similarity.live import live_neurons
 
 
+EVEN_COLUMNS = 256
+"""Concepts of which a multiple is multiplied fastest."""
+
+
 @SIMILARITIES.register("cosine_cubed")
 @dataclass(frozen=True)
 class CosineCubed:
@@ -89,29 +93,45 @@ class CubedConcepts:
         """Yield ranges of concepts and their scores; see `Scorer.blocks`."""
         check_activations(activations, self.concept_matrix)
         live = live_neurons(activations)
-        columns = max(1, self.settings.max_bytes // (16 * len(activations)))
         cubes = _Cubes(activations, self.settings)
+        room = activations.new_empty(cubes.columns_left * len(activations), dtype=torch.float32)
         for block, scores in score_blocks(self.concept_matrix, len(live), width):
-            for start in range(0, scores.shape[1], columns):
-                part = slice(start, min(start + columns, scores.shape[1]))
+            for start in range(0, scores.shape[1], cubes.columns_left):
+                part = slice(start, min(start + cubes.columns_left, scores.shape[1]))
                 concepts = self.concept_matrix.columns(slice(block.start + part.start, block.start + part.stop))
-                cubed = cubed_columns(concepts, self.settings.min_norm)
-                for first in range(0, len(live), columns):
-                    neurons = slice(first, first + columns)
-                    scores[neurons, part] = cubes.columns(neurons).T @ cubed
+                cubed = cubed_columns(concepts, self.settings.min_norm, room)
+                for neurons, own in cubes.parts():
+                    scores[neurons, part] = own.T @ cubed
             scores[~live] = torch.nan
             yield block, scores
 
 
 class _Cubes:
-    """Cubed activations, made once if they fit a share of the memory."""
+    """Cubed activations, made once if they fit most of the memory.
+
+    Args:
+        activations: Shape ``(images, neurons)``.
+        settings: The similarity.
+
+    Attributes:
+        columns_left: Concepts whose cubes fit beside them.
+
+    """
 
     def __init__(self, activations: Tensor, settings: CosineCubed) -> None:
         self._activations, self._min_norm = activations, settings.min_norm
-        fits = 4 * activations.numel() <= settings.max_bytes
-        self._all = cubed_columns(activations, settings.min_norm) if fits else None
+        most = settings.max_bytes // (4 * len(activations))
+        neurons = activations.shape[1]
+        self._all = cubed_columns(activations, settings.min_norm) if neurons <= most * 3 // 4 else None
+        self._at_once = max(1, neurons if self._all is not None else most // 2)
+        left = max(1, most - self._at_once)
+        self.columns_left = left // EVEN_COLUMNS * EVEN_COLUMNS or left
 
-    def columns(self, neurons: slice) -> Tensor:
-        if self._all is not None:
-            return self._all[:, neurons]
-        return cubed_columns(self._activations[:, neurons], self._min_norm)
+    def parts(self) -> Iterator[tuple[slice, Tensor]]:
+        """Give ranges of neurons and their cubes, shape ``(images, neurons)``."""
+        for first in range(0, self._activations.shape[1], self._at_once):
+            neurons = slice(first, first + self._at_once)
+            if self._all is None:
+                yield neurons, cubed_columns(self._activations[:, neurons], self._min_norm)
+            else:
+                yield neurons, self._all

@@ -13,7 +13,7 @@ TILE = 512
 """Columns that a thread of the compiled loop takes at once: rows of a large matrix are far apart in memory."""
 
 
-def cubed_columns(values: Tensor, min_norm: float) -> Tensor:
+def cubed_columns(values: Tensor, min_norm: float, room: Tensor | None = None) -> Tensor:
     """Return cubes of the differences of columns from their means, divided by their norm.
 
     They are computed in float64 and rounded to float32, the precision in which they are multiplied.
@@ -21,6 +21,7 @@ def cubed_columns(values: Tensor, min_norm: float) -> Tensor:
     Args:
         values: Shape ``(images, columns)``, any floating dtype.
         min_norm: Least value that a column is divided by.
+        room: Where they are written, 1-D, float32, on the device of the values; new memory by default.
 
     Returns:
         Shape ``(images, columns)``, float32.
@@ -32,11 +33,12 @@ def cubed_columns(values: Tensor, min_norm: float) -> Tensor:
 
     """
     values = values.to(torch.promote_types(values.dtype, torch.float32))
+    room = values.new_empty(values.numel(), dtype=torch.float32) if room is None else room
+    cubed = room[: values.numel()].view(values.shape)
     if not runs_compiled(values):
         centred = values - values.mean(dim=0, dtype=torch.float64)
         cubes = centred.square().mul_(centred)
-        return cubes.div_(torch.linalg.vector_norm(cubes, dim=0).clamp_(min=min_norm)).to(torch.float32)
-    cubed = torch.empty(values.shape, dtype=torch.float32)
+        return cubed.copy_(cubes.div_(torch.linalg.vector_norm(cubes, dim=0).clamp_(min=min_norm)))
     source, target, loop = values.detach().numpy(), cubed.numpy(), compiled(cube)
     run_in_threads(lambda part: loop(source[:, part], min_norm, target[:, part]), values.shape[1], TILE)
     return cubed

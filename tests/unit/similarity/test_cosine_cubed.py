@@ -46,3 +46,10 @@ def test_dead_neuron_gets_nan_and_flat_concept_zero(activations, concept_matrix)
 def test_arguments_must_be_positive(name):
     with pytest.raises(ValueError, match=f"`{name}` to be greater than 0"):
         CosineCubed(**{name: 0})
+
+
+@pytest.mark.parametrize("columns", [0, 2, 9, 10])
+def test_memory_for_few_columns_does_not_change_scores(columns, activations, concept_matrix):
+    """Seven neurons are cubed in several parts, or once where they leave room for concepts."""
+    few = CosineCubed(max_bytes=max(1, 4 * len(activations) * columns)).score(activations, concept_matrix)
+    torch.testing.assert_close(few, CosineCubed().score(activations, concept_matrix), rtol=1e-6, atol=1e-6)
