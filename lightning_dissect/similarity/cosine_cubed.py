@@ -13,7 +13,6 @@ from lightning_dissect.similarity.concept_blocks import check_activations, score
 from lightning_dissect.similarity.cubed_columns import cubed_columns
 from lightning_dissect.similarity.live import live_neurons
 
-
 EVEN_COLUMNS = 256
 """Concepts of which a multiple is multiplied fastest."""
 
