@@ -238,18 +238,24 @@ class BoundedConceptOrders(ConceptOrders):
         Concepts with the best bounds are scored first, until a neuron has as many as asked for. Of the others only
         those are scored whose bound is no worse than the last of these.
         """
-        top = self.top_images(activations)
-        best, found = BestConcepts(activations.shape[1], count), BestConcepts(len(top.neurons), count)
-        if not len(top.neurons):
-            return best
-        bounds = OrderCostBound(top.values, top.rows)
-        row = 0 if self.concept_matrix.is_kept else len(activations)
-        width = max(1, self.settings.max_bytes // (LANES * 8 * max(len(top.neurons), row))) * LANES
+        best = BestConcepts(activations.shape[1], count)
+        at_once = max(1, self.settings.max_bytes // (4 * self._top_k))
+        for start in range(0, activations.shape[1], at_once):
+            top = self.top_images(activations[:, start : start + at_once])
+            if len(top.neurons):
+                found, neurons = self._search(top, count), start + top.neurons
+                best.values[neurons], best.concepts[neurons] = found.values, found.concepts
+        return best
+
+    def _search(self, top: "TopImages", count: int) -> BestConcepts:
+        best, bounds = BestConcepts(len(top.neurons), count), OrderCostBound(top.values, top.rows)
+        made = 0 if self.concept_matrix.is_kept else self.concept_matrix.shape[0]
+        width = max(1, self.settings.max_bytes // (LANES * 8 * max(len(top.neurons), made))) * LANES
         for part, scores in score_blocks(self.concept_matrix, len(top.neurons), width):
             similarities = self.concept_matrix.columns(part)
             scale, bound = self.scale(top, similarities, part), bounds.of(similarities)
             scores.fill_(-torch.inf)
-            least = found.values[:, -1:]
+            least = best.values[:, -1:]
             if least.isinf().any():
                 reach = (bound / scale).nan_to_num_(nan=-torch.inf)
                 first = reach.topk(min(4 * count, reach.shape[1]), dim=1).indices
@@ -257,10 +263,9 @@ class BoundedConceptOrders(ConceptOrders):
                 chosen &= reach.isfinite() & least.isinf()
                 _score_chosen(chosen, top, similarities, scale, scores)
                 bound[chosen] = torch.nan
-                least = torch.cat([found.values, scores], dim=1).topk(count, dim=1).values[:, -1:]
+                least = torch.cat([best.values, scores], dim=1).topk(count, dim=1).values[:, -1:]
             _score_chosen(bound <= least * scale, top, similarities, scale, scores)
-            found.update(part.start, scores)
-        best.values[top.neurons], best.concepts[top.neurons] = found.values, found.concepts
+            best.update(part.start, scores)
         return best
 
 

@@ -190,7 +190,7 @@ SIZES = {
         Case("ViT-B/16", _vit_b, 224, {"blocks": ("blocks.?", "blocks.??")}),
     ),
 }
-BATCHES = {"tiny": ((2, 2),), "full": ((4, 15), (16, 9))}
+BATCHES = {"tiny": ((2, 2),), "full": ((4, 25), (16, 9))}
 HELD = {"tiny": ((500, 40),), "full": ((12_500, 4000), (50_000, 4000))}
 
 
