@@ -18,10 +18,10 @@ LANES = 32
 STEP_BITS = 9
 """Bits of a key that hold the activation; the others hold the similarity."""
 
-TILES_AT_ONCE = 4
+TILES_AT_ONCE = 8
 """Tiles of concepts that a thread reads at once: the rows of a large matrix are far apart."""
 
-SPREAD = 2.5
+SPREAD = 3.0
 """Standard deviations below and above a concept's mean similarity between which similarities are told apart."""
 
 
