@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from lightning_dissect.threads import numpy_reads
@@ -17,6 +18,11 @@ Array = Any
 def runs_compiled(*tensors: Tensor) -> bool:
     """Return whether compiled loops can read tensors: numba is there and NumPy reads them in place."""
     return numpy_reads(*tensors) and importlib.util.find_spec("numba") is not None
+
+
+def loops_read(*tensors: Tensor) -> bool:
+    """Return whether compiled loops read tensors as they are: they have no half precision."""
+    return runs_compiled(*tensors) and all(tensor.dtype != torch.float16 for tensor in tensors)
 
 
 @cache

@@ -93,7 +93,8 @@ class CubedConcepts:
         check_activations(activations, self.concept_matrix)
         live = live_neurons(activations)
         cubes = _Cubes(activations, self.settings)
-        room = activations.new_empty(cubes.columns_left * len(activations), dtype=torch.float32)
+        widest = min(cubes.columns_left, self.concept_matrix.shape[1])
+        room = activations.new_empty(widest * len(activations), dtype=torch.float32)
         for block, scores in score_blocks(self.concept_matrix, len(live), width):
             for start in range(0, scores.shape[1], cubes.columns_left):
                 part = slice(start, min(start + cubes.columns_left, scores.shape[1]))

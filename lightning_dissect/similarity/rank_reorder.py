@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lightning_dissect.checks import check_positive
-from lightning_dissect.compiled import runs_compiled
+from lightning_dissect.compiled import loops_read
 from lightning_dissect.concept_matrix import ConceptMatrix
 from lightning_dissect.similarity.base import SIMILARITIES, identity, score_all
 from lightning_dissect.similarity.best_concepts import BestConcepts
@@ -297,9 +297,8 @@ def _score_chosen(chosen: Tensor, top: TopImages, similarities: Tensor, scale: T
 
 
 def sorts_compiled(concept_matrix: ConceptMatrix) -> bool:
-    """Return whether compiled loops can sort a concept matrix, which they cannot in half precision."""
-    similarities = concept_matrix.columns(slice(0, 0))
-    return runs_compiled(similarities) and similarities.dtype != torch.float16
+    """Return whether compiled loops can sort a concept matrix."""
+    return loops_read(concept_matrix.columns(slice(0, 0)))
 
 
 def _bag_means(rows: Tensor, values: Tensor) -> Tensor:

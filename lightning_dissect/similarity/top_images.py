@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_dissect.compiled import Array, compiled, runs_compiled
+from lightning_dissect.compiled import Array, compiled, loops_read
 from lightning_dissect.threads import even_width, run_in_threads
 from lightning_dissect.top_positions import top_positions
 
@@ -42,8 +42,7 @@ def top_rows(activations: Tensor, count: int, max_bytes: int, neurons: Tensor) -
     """
     found = torch.empty(len(neurons), count, dtype=torch.int64, device=activations.device)
     left = torch.arange(len(neurons), device=activations.device)
-    sifts = runs_compiled(activations) and activations.dtype != torch.float16
-    if len(neurons) and len(activations) >= 4 * SAMPLE and sifts:
+    if len(neurons) and len(activations) >= 4 * SAMPLE and loops_read(activations):
         left = _sift(activations.detach(), max_bytes, neurons, found)
     width = max(1, min(COLUMNS_AT_ONCE, max_bytes // (16 * len(activations))))
     for places in torch.split(left, width):

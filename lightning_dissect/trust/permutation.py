@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lightning_dissect.checks import check_positive
-from lightning_dissect.similarity import DigestingScorer, Scorer, SearchingScorer, identity, live_neurons
+from lightning_dissect.similarity import DigestingScorer, Scorer, find_best, identity, live_neurons
 from lightning_dissect.standardise import standardised_columns
 
 DRAWS = 499
@@ -74,9 +74,7 @@ def best_scores(
         tensor([1., 1.])
 
     """
-    if isinstance(scorer, SearchingScorer):
-        return scorer.best(activations, count=1).values.flatten().to(torch.float32)
-    return _best(scorer.blocks(activations, width, over_processes))
+    return find_best(scorer, activations, 1, width, over_processes).values.flatten().to(torch.float32)
 
 
 def permuted_scores(
